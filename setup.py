@@ -9,9 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(
-        include=[
-            room + part for room in ("pipeline", "components", "models", "deploy") for part in ("", ".*")
-        ]
+        include=[room + part for room in ("pipeline", "components", "models", "deploy") for part in ("", ".*")]
     ),
     package_data={"pipeline": ["presets/*.yaml"]},
     install_requires=[

@@ -76,7 +76,7 @@ def check_platform():
 
 
 def system_glibc():
-    return tuple(int(part) for part in os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2])
+    return tuple(int(part) for part in str(os.confstr("CS_GNU_LIBC_VERSION")).split()[1].split(".")[:2])
 
 
 def apt_source(codename, release):

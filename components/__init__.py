@@ -1,0 +1,1 @@
+"""TFX nodes of this project, each a folder with its spec and its executor."""

@@ -1,0 +1,1 @@
+"""A TF Serving server and client."""

@@ -1,0 +1,1 @@
+"""The network and the functions that TFX calls back by dotted path."""

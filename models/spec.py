@@ -1,0 +1,94 @@
+"""What a model reads and how it is trained: the description that travels from the config to TFX's callbacks.
+
+It is plain JSON on the way (`custom_config` of Transform and Trainer), so nothing here imports TensorFlow.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LABEL_KEY = "label"
+"""Name of the label in every tf.Example of the pipeline (bytes: the class name as text)."""
+
+SPEC_KEY = "model_spec"
+"""Key of the JSON text of a `ModelSpec` in the `custom_config` of Transform and Trainer."""
+
+
+class Options(BaseModel):
+    """Frozen, and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Feature(Options):
+    column: str = Field("", description="Column of the table; default: the feature's own name.")
+    required: bool = Field(False, description="A row without a value is quarantined.")
+
+
+class TextFeature(Feature):
+    type: Literal["text"] = "text"
+    max_len: int = Field(128, ge=2, description="Word pieces kept of one text.")
+
+
+class NumberFeature(Feature):
+    type: Literal["number"] = "number"
+    missing: Literal["mean", "zero"] = Field("mean", description="What stands in for a missing number.")
+
+
+class CategoryFeature(Feature):
+    type: Literal["category"] = "category"
+    vocabulary_size: int = Field(1000, ge=1, description="Most frequent values kept.")
+    num_oov_buckets: int = Field(4, ge=1, description="Hash buckets for all other values.")
+
+
+class PassthroughFeature(Feature):
+    """Kept in the examples (for slices and `split_by`), never shown to the model."""
+
+    type: Literal["passthrough"] = "passthrough"
+
+
+AnyFeature = Annotated[TextFeature | NumberFeature | CategoryFeature | PassthroughFeature, Field(discriminator="type")]
+
+
+class TextOptions(Options):
+    """One vocabulary serves every text column."""
+
+    vocabulary_size: int = Field(8000, ge=100, description="Word pieces learnt from the train split.")
+    lowercase: bool = Field(True, description="Fold case before splitting.")
+
+
+class ModelOptions(Options):
+    encoder: Literal["self_attention"] = "self_attention"
+    hidden_dim: int = Field(64, ge=1)
+    num_layers: int = Field(1, ge=0)
+    num_heads: int = Field(4, ge=1)
+    feedforward_dim: int = Field(128, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+
+
+class TrainOptions(Options):
+    epochs: int = Field(5, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_ratio: float = Field(0.1, ge=0, le=1, description="Share of all steps in which the rate rises.")
+    clip_norm: float = Field(1.0, gt=0)
+    class_weights: Literal["none", "balanced"] = "none"
+    early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval loss; 0: never stop.")
+    checkpoint_every_steps: int = Field(500, ge=1)
+    mixed_precision: bool = False
+    seed: int = 0
+
+
+class ModelSpec(Options):
+    """Everything that the preprocessing, the network and its training need to know."""
+
+    name: str
+    features: dict[str, AnyFeature]
+    text: TextOptions = TextOptions()
+    model: ModelOptions = ModelOptions()
+    train: TrainOptions = TrainOptions()
+
+    def of_type(self, *types: str) -> dict[str, Any]:
+        """The features of the named types, in the config's order."""
+        return {name: feature for name, feature in self.features.items() if feature.type in types}
