@@ -1,0 +1,1 @@
+"""Metrics that TFX's Evaluator computes for us."""
