@@ -152,7 +152,7 @@ class _ReportCombineFn(beam.CombineFn):
             prediction = prediction[self._model_name]
         if accumulator is None:
             accumulator = _Counts(tuple(np.asarray(prediction["classes"]).ravel().tolist()))
-        label = np.asarray(element.label).ravel()[0]
+        label = np.asarray(element.label).ravel().tolist()[0]
         accumulator.add(label, np.asarray(prediction["probabilities"]).ravel())
         return accumulator
 

@@ -1,0 +1,237 @@
+"""The `attention` command; each sub-command calls one function elsewhere."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.serving.commands import predict, serve_command
+from pipeline.assets import AssetError
+from pipeline.config import ConfigError, PipelineConfig, json_schema, load, override, parse
+
+EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
+EXIT_CODES = {"pushed": 0, "unchanged": 0, "blocked": EXIT_BLOCKED}
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["TF_USE_LEGACY_KERAS"] = "0"
+
+
+class Stop(click.ClickException):
+    """One clear sentence on standard error, and an exit code."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_FAILED):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turns the faults that a person can mend into one message and the right exit code."""
+    try:
+        yield
+    except ConfigError as error:
+        raise Stop(str(error), EXIT_USAGE) from None
+    except AssetError as error:
+        raise Stop(str(error)) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="attention-pipeline", prog_name="attention")
+def main() -> None:
+    """Retrains, gates, pushes and serves attention models on labelled rows.
+
+    Exit codes: 0 pushed or nothing new, 3 blocked by a gate, 2 wrong usage or config, 1 anything else.
+    """
+
+
+def with_config(function: Callable) -> Callable:
+    """The ways of saying which pipeline is meant."""
+    options = [
+        click.argument("config", required=False, type=click.Path(path_type=Path)),
+        click.option(
+            "--data", "-d", multiple=True, help="A file, glob or folder; or train=FILE, eval=FILE, test=FILE."
+        ),
+        click.option("--label", "-l", help="Column that holds the class (with --data)."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a setting of the config."
+        ),
+        click.option("--workspace", "-w", type=click.Path(path_type=Path), help="Default: workspace/NAME."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def resolve_config(
+    config: Path | None, data: tuple[str, ...], label: str | None, settings: tuple[str, ...]
+) -> PipelineConfig:
+    """A config from a file or a preset's name, or guessed from a table.
+
+    Raises:
+        ConfigError: neither or both were given, or the config is at fault.
+    """
+    from pipeline import init, presets
+
+    if config is not None and not data:
+        known = presets.find(str(config))
+        return load(known or config, settings)
+    if not data:
+        raise ConfigError(
+            f"Name a config file or a preset ({', '.join(presets.names())}), or a table: --data FILE --label COLUMN."
+        )
+    if config is not None:
+        raise ConfigError("Give a config file or --data, not both; --set data.input=FILE changes the config's table.")
+    if label is None:
+        raise ConfigError("--data needs --label COLUMN: the column that holds the class.")
+    raw = init.guess_config(init.parse_data(data), label)
+    return parse(override(raw, settings), "the config guessed from the table")
+
+
+def workspace_of(config: PipelineConfig, path: Path | None) -> Any:
+    from pipeline.workspace import Workspace
+
+    return Workspace((path or Path("workspace") / config.name).absolute())
+
+
+@main.command()
+@with_config
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
+@click.option("--no-cache", is_flag=True, help="Run every step again.")
+@click.pass_context
+def run(context, config, data, label, settings, workspace, as_json, no_cache) -> None:
+    """Run the pipeline: ingest, validate, train, evaluate, gate, push.
+
+    \b
+    attention run reviews                              a preset
+    attention run config.yaml --set train.epochs=2     a config file
+    attention run --data table.csv --label sentiment   a table
+    """
+    from pipeline import runs
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        place = workspace_of(resolved, workspace)
+        result = runs.run_and_tell(resolved, place, cache=not no_cache)
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    context.exit(EXIT_CODES.get(result["verdict"], result.get("exit_code", EXIT_FAILED)))
+
+
+@main.command()
+@click.option("--workspace", "-w", type=click.Path(path_type=Path), help="Default: workspace/reviews.")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a setting of the preset.")
+@click.pass_context
+def demo(context, workspace, settings) -> None:
+    """Real reviews in, a served model out: run the preset, start the server, ask it a few unseen reviews."""
+    from pipeline import demo as demonstration
+    from pipeline import presets
+
+    with plain_errors():
+        config = load(presets.find("reviews"), settings)
+        verdict = demonstration.demonstrate(config, workspace_of(config, workspace))
+    context.exit(EXIT_CODES.get(verdict, EXIT_FAILED))
+
+
+@main.command()
+@click.argument("table")
+@click.option("--label", "-l", required=True, help="Column that holds the class.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="Config file to write; default: NAME.yaml.")
+@click.option("--name", help="Of the pipeline and the served model; default: from the table's file name.")
+@click.option("--force", is_flag=True, help="Write over an existing file.")
+def init(table, label, out, name, force) -> None:
+    """Look at a table and write a commented config that runs as it is."""
+    from pipeline import init as initial
+
+    with plain_errors():
+        path = initial.write_config(table, label, out, name, force)
+    click.echo(f"Wrote {path}. Read it, then: attention run {path}", err=True)
+
+
+@main.command("config-schema")
+def config_schema() -> None:
+    """Print the JSON schema of config files, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.command()
+@with_config
+@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("schema.pbtxt"), show_default=True)
+def schema(config, data, label, settings, workspace, out) -> None:
+    """Write out the schema of the newest run, to be curated and named as `schema_file` in the config."""
+    from pipeline import runs
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        path = runs.export_schema(resolved, workspace_of(resolved, workspace), out)
+    click.echo(f"Wrote {path}. Edit it, then add `schema_file: {path}` to the config.", err=True)
+
+
+@main.command("runs")
+@with_config
+@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each run.")
+def list_runs(config, data, label, settings, workspace, limit, as_json) -> None:
+    """List the runs of a pipeline, newest first."""
+    from pipeline import views
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        views.runs(resolved, workspace_of(resolved, workspace), limit, as_json)
+
+
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@with_config
+@click.option("--json", "as_json", is_flag=True)
+def show(run_id, config, data, label, settings, workspace, as_json) -> None:
+    """Show one run (its id, or `latest`): steps, gates, metrics."""
+    from pipeline import views
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        views.show(resolved, workspace_of(resolved, workspace), run_id, as_json)
+
+
+@main.command()
+@click.argument("version", type=int)
+@with_config
+@click.option("--json", "as_json", is_flag=True)
+def lineage(version, config, data, label, settings, workspace, as_json) -> None:
+    """Show what a pushed version was made of, back to the table."""
+    from pipeline import views
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        views.lineage(resolved, workspace_of(resolved, workspace), version, as_json)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+def doctor(context, as_json) -> None:
+    """Say what this machine has and what is missing."""
+    from pipeline import doctor as check
+
+    context.exit(0 if check.examine(as_json) else EXIT_FAILED)
+
+
+@main.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE")
+@click.option("--workspace", "-w", type=click.Path(path_type=Path), help="Default: workspace/NAME.")
+@serve_command
+@click.pass_context
+def serve(context, config, settings, workspace, **flags) -> None:
+    """Serve a model over the TF Serving API, by the original's flags or by CONFIG."""
+
+
+main.add_command(predict)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,278 @@
+"""One `PipelineConfig`: from a YAML file and `--set`, frozen, every fault told at once."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from components.example_gen.options import ExampleGenOptions, SplitRatios
+from components.schema_gen.options import ValidationOptions
+from models.spec import LABEL_KEY, AnyFeature, ModelOptions, ModelSpec, Options, TextOptions, TrainOptions
+
+FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
+
+
+class ConfigError(ValueError):
+    """The config cannot be used; the message lists every fault with its path."""
+
+
+class DataConfig(Options):
+    input: str | dict[Literal["train", "eval", "test"], str] = Field(
+        description="A file, a glob or a folder; or one for each split; or `asset:NAME`."
+    )
+    label: str = Field(min_length=1, description="Column that holds the class.")
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "tfrecord"] = "auto"
+    encoding: str = Field("auto", description="Of text files; `auto`: by byte order mark, else UTF-8.")
+    delimiter: str = Field("auto", description="Of CSV files; `auto`: looked for.")
+    split: SplitRatios = SplitRatios()
+    split_by: str | None = Field(None, description="Column whose rows stay together in one split.")
+    max_bad_ratio: float = Field(0.01, ge=0, le=1, description="Share of unusable rows that stops a run.")
+    on_empty_text: Literal["use", "quarantine"] = Field("use", description="What becomes of a row without text.")
+
+
+class MetricGate(Options):
+    """Limits of one metric. At least one of them is given."""
+
+    min: float | None = Field(None, description="Least value.")
+    max: float | None = Field(None, description="Greatest value.")
+    max_drop: float | None = Field(None, ge=0, description="How far below the live version's value it may fall.")
+    max_rise: float | None = Field(None, ge=0, description="How far above the live version's value it may rise.")
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> "MetricGate":
+        if self.min is self.max is self.max_drop is self.max_rise is None:
+            raise ValueError("needs one of min, max, max_drop, max_rise")
+        if self.max_drop is not None and self.max_rise is not None:
+            raise ValueError("takes max_drop (higher is better) or max_rise (lower is better), not both")
+        return self
+
+
+class EvaluationConfig(Options):
+    slices: list[str | list[str]] = Field(
+        default_factory=list, description="Features by whose values metrics are told apart; a list crosses them."
+    )
+    gates: dict[str, MetricGate] = Field(
+        min_length=1,
+        description="Metric → limits. accuracy, macro_f1, auc, log_loss, expected_calibration_error, "
+        "precision/CLASS, recall/CLASS, f1/CLASS. Without a gate nothing passes, so one is needed.",
+    )
+
+
+class PushConfig(Options):
+    keep_versions: int = Field(5, ge=2, description="Newest versions kept; a live one is never deleted.")
+
+
+class ServingConfig(Options):
+    port: int = Field(8500, ge=0, le=65535, description="gRPC; 0: any free port.")
+    rest_api_port: int = Field(8501, ge=0, le=65535, description="REST; 0: any free port.")
+
+
+class BeamConfig(Options):
+    runner: Literal["direct", "processes"] = Field("direct", description="In memory, or one process per worker.")
+    workers: int = Field(1, ge=1, description="Workers of `processes`.")
+
+
+class MetadataConfig(Options):
+    type: Literal["sqlite", "mysql", "postgresql"] = "sqlite"
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535, description="0: the database's usual port.")
+    database: str = "attention"
+    user: str = ""
+    password_variable: str = Field("METADATA_PASSWORD", description="Environment variable that holds the password.")
+
+
+class PipelineConfig(Options):
+    """Everything that decides what a run does."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Of the pipeline and of the served model.")
+    data: DataConfig
+    features: dict[str, AnyFeature] = Field(min_length=1)
+    text: TextOptions = TextOptions()
+    validation: ValidationOptions = ValidationOptions()
+    schema_file: str | None = Field(None, description="A curated schema.pbtxt instead of the inferred one.")
+    model: ModelOptions = ModelOptions()
+    train: TrainOptions = TrainOptions()
+    evaluation: EvaluationConfig
+    push: PushConfig = PushConfig()
+    serving: ServingConfig = ServingConfig()
+    beam: BeamConfig = BeamConfig()
+    metadata: MetadataConfig = MetadataConfig()
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _short_features(cls, features: Any) -> Any:
+        """`age: number` is short for `age: {type: number}`; a column left out is the feature's own name."""
+        if not isinstance(features, dict):
+            return features
+        full = {}
+        for name, feature in features.items():
+            feature = {"type": feature} if isinstance(feature, str) else feature
+            full[name] = {"column": str(name), **feature} if isinstance(feature, dict) else feature
+        return full
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PipelineConfig":
+        faults = list(self._faults())
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults(self) -> Iterable[str]:
+        for name, feature in self.features.items():
+            if not re.match(FEATURE_NAME, name):
+                yield (
+                    f"`features.{name}` must be a lower-case identifier (letters, digits, _); put the column's own "
+                    f"name under `column`. Received: {name!r}."
+                )
+            if name == LABEL_KEY:
+                yield f"`features.{LABEL_KEY}`: this name is kept for the label; choose another."
+            if feature.column == self.data.label:
+                yield f"`features.{name}` reads the label's own column {feature.column!r}: it would give it away."
+        if not any(feature.type != "passthrough" for feature in self.features.values()):
+            yield "`features` holds nothing that a model could read: name a text, number or category."
+        if self.model.hidden_dim % self.model.num_heads:
+            yield (
+                f"`model.hidden_dim` must be a multiple of `model.num_heads`. "
+                f"Received: {self.model.hidden_dim} and {self.model.num_heads}."
+            )
+        for each in self.evaluation.slices:
+            for name in [each] if isinstance(each, str) else each:
+                if name not in self.features and name != LABEL_KEY:
+                    yield f"`evaluation.slices` names a feature that is not there. Received: {name!r}."
+
+    def model_spec(self) -> ModelSpec:
+        """The part that the Trainer gets."""
+        return ModelSpec(name=self.name, features=self.features, text=self.text, model=self.model, train=self.train)
+
+    def preprocessing_spec(self) -> ModelSpec:
+        """The part that Transform gets: without network and training, whose changes leave its work valid."""
+        return ModelSpec(name=self.name, features=self.features, text=self.text)
+
+    def example_gen_options(self, quarantine_dir: str) -> ExampleGenOptions:
+        """The part that ExampleGen gets."""
+        data = self.data.model_dump(exclude={"input"})
+        columns = [
+            {"name": name, "column": feature.column, "type": feature.type, "required": feature.required}
+            for name, feature in self.features.items()
+        ]
+        return ExampleGenOptions.model_validate({"columns": columns, "quarantine_dir": quarantine_dir, **data})
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML keeps the last of two equal keys in silence; here the second one is a fault."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ConfigError(f"{key_node.start_mark}: the key {key!r} stands here a second time.")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads the mapping in a config file.
+
+    Raises:
+        ConfigError: no such file, not YAML, not a mapping, or one key twice.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no config file {path}. `attention init TABLE --label COLUMN` writes one."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The config file {path} cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings. Received: {type(raw).__name__}.")
+    return raw
+
+
+def override(raw: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Applies `--set train.epochs=2` settings to a raw config.
+
+    Args:
+        raw: as read from YAML; left as it is.
+        settings: `dotted.path=value`, the value read as YAML.
+
+    Raises:
+        ConfigError: no `=`, or a path through something that is not a mapping.
+    """
+    result = json.loads(json.dumps(raw, default=str))
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise ConfigError(f"--set takes dotted.path=value. Received: {setting!r}.")
+        place = result
+        for key in keys[:-1]:
+            if isinstance(place.get(key), str) and place is result.get("features"):
+                place[key] = {"type": place[key]}
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {setting}: `{key}` holds a value, not a group of settings.")
+        try:
+            place[keys[-1]] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {setting}: the value is not valid YAML.") from None
+    return result
+
+
+def parse(raw: dict[str, Any], source: str = "the config") -> PipelineConfig:
+    """Validates a raw config.
+
+    Raises:
+        ConfigError: one line for every fault.
+    """
+    try:
+        return PipelineConfig.model_validate(raw)
+    except ValidationError as error:
+        lines = [line for fault in error.errors() for line in _describe(fault)]
+        number = f"{len(lines)} faults" if len(lines) > 1 else "1 fault"
+        raise ConfigError("\n".join([f"{source} has {number}:", *(f"  {line}" for line in lines)])) from None
+
+
+def _describe(fault: Any) -> list[str]:
+    if fault["type"] == "value_error" and not fault["loc"]:
+        return str(fault["ctx"]["error"]).splitlines()
+    tags = {"text", "number", "category", "passthrough"}
+    path = [str(part) for part in fault["loc"]]
+    if len(path) > 2 and path[0] == "features" and path[2] in tags:
+        del path[2]
+    where = ".".join(path)
+    received = "" if fault["type"] == "missing" else f" Received: {_short(fault['input'])}."
+    text = {
+        "missing": "is needed and not there",
+        "extra_forbidden": "is not a setting that is known here",
+    }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    return [f"`{where}`: {text}.{received}"]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def load(path: Path, settings: Iterable[str] = ()) -> PipelineConfig:
+    """Reads, overrides and validates a config file."""
+    return parse(override(read_yaml(path), settings), str(path))
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of the config file, for editors."""
+    schema = PipelineConfig.model_json_schema(mode="validation")
+    short = {"enum": ["text", "number", "category", "passthrough"]}
+    features = schema["properties"]["features"]
+    features["additionalProperties"] = {"anyOf": [features["additionalProperties"], short]}
+    return schema

@@ -1,0 +1,147 @@
+"""The whole machine: which node feeds which. Wiring only."""
+
+from pathlib import Path
+
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+
+from components.baseline_model.component import BaselineModel
+from components.data_gate.component import DataGate
+from components.example_gen.component import ExampleGen
+from components.example_gen.inputs import resolve_inputs
+from components.pusher.component import Pusher
+from components.release_gate.component import ReleaseGate
+from components.schema_gen.component import SchemaGen
+from models.spec import SPEC_KEY
+from pipeline import assets, beam, evaluation
+from pipeline.config import PipelineConfig
+from pipeline.workspace import Workspace
+
+PREPROCESSING_FN = "models.preprocessing.preprocessing_fn"
+RUN_FN = "models.trainer.run_fn"
+
+
+def create_pipeline(
+    config: PipelineConfig,
+    workspace: Workspace,
+    live_version: int = 0,
+    metadata_connection_config=None,
+    enable_cache: bool = True,
+) -> tfx.dsl.Pipeline:
+    """Wires the nodes.
+
+    Args:
+        config: what the run does.
+        workspace: where it reads and writes.
+        live_version: version that is served now, the baseline of every comparison; 0: none yet.
+        metadata_connection_config: of ML Metadata; None where the orchestrator brings its own.
+        enable_cache: whether a node whose inputs are those of an earlier run takes that run's outputs.
+
+    Returns:
+        The pipeline, for any TFX runner.
+    """
+    nodes: list[BaseNode] = []
+
+    def add(node):
+        nodes.append(node)
+        return node.outputs
+
+    spec = config.model_spec()
+    serving_dir = str(workspace.serving(config.name))
+
+    examples = add(_example_gen(config, workspace))["examples"]
+    statistics = add(tfx.components.StatisticsGen(examples=examples))["statistics"]
+    schema = add(_schema_gen(config, statistics))["schema"]
+    anomalies = add(tfx.components.ExampleValidator(statistics=statistics, schema=schema))["anomalies"]
+    data_blessing = add(
+        DataGate(
+            examples=examples,
+            statistics=statistics,
+            schema=schema,
+            anomalies=anomalies,
+            serving_dir=serving_dir,
+            live_version=live_version,
+            options=config.validation.model_dump_json(),
+        )
+    )["blessing"]
+
+    with tfx.dsl.Cond(data_blessing.future()[0].custom_property("blessed") == 1):
+        transform = add(
+            tfx.components.Transform(
+                examples=examples,
+                schema=schema,
+                preprocessing_fn=PREPROCESSING_FN,
+                custom_config={SPEC_KEY: config.preprocessing_spec().model_dump_json()},
+            )
+        )
+        model = add(
+            tfx.components.Trainer(
+                examples=transform["transformed_examples"],
+                transform_graph=transform["transform_graph"],
+                schema=schema,
+                run_fn=RUN_FN,
+                train_args=tfx.proto.TrainArgs(splits=["train"]),
+                eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+                custom_config={SPEC_KEY: spec.model_dump_json(), "checkpoint_dir": str(workspace.checkpoints)},
+            )
+        )["model"]
+        baseline = add(BaselineModel(model=model, serving_dir=serving_dir, live_version=live_version))["baseline_model"]
+        evaluator = add(
+            tfx.components.Evaluator(
+                examples=examples,
+                example_splits=["test"],
+                model=model,
+                baseline_model=baseline,
+                eval_config=evaluation.eval_config(config.evaluation),
+            )
+        )
+        release = add(
+            ReleaseGate(
+                model=model,
+                evaluation=evaluator["evaluation"],
+                model_blessing=evaluator["blessing"],
+            )
+        )
+        add(
+            Pusher(
+                model=model,
+                model_blessing=evaluator["blessing"],
+                infra_blessing=release["blessing"],
+                statistics=statistics,
+                schema=schema,
+                serving_dir=serving_dir,
+                keep_versions=config.push.keep_versions,
+            )
+        )
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(workspace.artifacts),
+        components=nodes,
+        enable_cache=enable_cache,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=beam.pipeline_args(config.beam),
+    )
+
+
+def _example_gen(config: PipelineConfig, workspace: Workspace) -> BaseNode:
+    source = config.data.input
+    if isinstance(source, str):
+        resolved: str | dict[str, str] = assets.resolve(source)
+    else:
+        resolved = {split: assets.resolve(path) for split, path in source.items()}
+    input_base, patterns = resolve_inputs(resolved)
+    return ExampleGen(
+        input_base=input_base,
+        input_config=tfx.proto.Input(
+            splits=[tfx.proto.Input.Split(name=split, pattern=pattern) for split, pattern in patterns]
+        ),
+        options=config.example_gen_options(str(workspace.quarantine)),
+    )
+
+
+def _schema_gen(config: PipelineConfig, statistics) -> BaseNode:
+    if config.schema_file:
+        return tfx.components.ImportSchemaGen(schema_file=str(Path(config.schema_file).absolute()))
+    features = {name: feature.model_dump(mode="json") for name, feature in config.features.items()}
+    return SchemaGen(statistics=statistics, features=features, options=config.validation)

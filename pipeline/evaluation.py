@@ -1,0 +1,49 @@
+"""Gates of the config → the `EvalConfig` that TFX's Evaluator blesses by."""
+
+import tensorflow_model_analysis.proto.config_pb2 as tfma
+
+from components.evaluator import classification_report
+from models.spec import LABEL_KEY
+from pipeline.config import EvaluationConfig, MetricGate
+
+SIGNATURE = "examples"
+
+
+def eval_config(evaluation: EvaluationConfig) -> tfma.EvalConfig:
+    """Makes the Evaluator's config; every gate becomes a threshold, overall.
+
+    Args:
+        evaluation: slices and gates of the pipeline's config.
+
+    Returns:
+        An EvalConfig that evaluates the served signature `examples`.
+    """
+    metrics = tfma.MetricsSpec(
+        metrics=[
+            tfma.MetricConfig(class_name="ClassificationReport", module=classification_report.__name__),
+        ],
+        thresholds={name: _threshold(gate) for name, gate in evaluation.gates.items()},
+    )
+    slices = [tfma.SlicingSpec()]
+    for each in evaluation.slices:
+        slices.append(tfma.SlicingSpec(feature_keys=[each] if isinstance(each, str) else each))
+    return tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, label_key=LABEL_KEY)],
+        slicing_specs=slices,
+        metrics_specs=[metrics],
+    )
+
+
+def _threshold(gate: MetricGate) -> tfma.MetricThreshold:
+    threshold = tfma.MetricThreshold()
+    if gate.min is not None:
+        threshold.value_threshold.lower_bound.value = gate.min
+    if gate.max is not None:
+        threshold.value_threshold.upper_bound.value = gate.max
+    if gate.max_drop is not None:
+        threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+        threshold.change_threshold.absolute.value = -gate.max_drop
+    if gate.max_rise is not None:
+        threshold.change_threshold.direction = tfma.MetricDirection.LOWER_IS_BETTER
+        threshold.change_threshold.absolute.value = gate.max_rise
+    return threshold

@@ -1,0 +1,352 @@
+"""Reads ML Metadata: runs, their steps, and where a version came from."""
+
+import datetime
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from components.gates import Gate, read_gates
+from pipeline.config import MetadataConfig
+
+RUN_TYPE = "pipeline_run"
+NODE_TYPE = "node"
+CONFIG_TYPE = "PipelineConfig"
+ERROR_PROPERTY = "error"
+STATES = {
+    mlmd.Execution.NEW: "running",
+    mlmd.Execution.RUNNING: "running",
+    mlmd.Execution.COMPLETE: "ran",
+    mlmd.Execution.CACHED: "cached",
+    mlmd.Execution.FAILED: "failed",
+    mlmd.Execution.CANCELED: "interrupted",
+}
+USUAL_PORTS = {"mysql": 3306, "postgresql": 5432}
+
+
+class HistoryError(ValueError):
+    """What was asked for is not recorded; the message says what is."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node in one run.
+
+    Attributes:
+        node: its id in the DAG.
+        state: `ran`, `cached`, `failed`, `interrupted` or `running`.
+        seconds: wall clock of what ran; 0 for what was cached.
+        outputs: name → artifacts.
+        error: why it failed, if it did.
+    """
+
+    node: str
+    state: str
+    seconds: float
+    outputs: dict[str, list[mlmd.Artifact]] = field(default_factory=dict)
+    error: str = ""
+
+    def output(self, name: str) -> mlmd.Artifact | None:
+        artifacts = self.outputs.get(name) or []
+        return artifacts[0] if artifacts else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as ML Metadata tells it. Verdicts: pushed, unchanged, blocked, failed, interrupted, running."""
+
+    run_id: str
+    started: datetime.datetime
+    steps: dict[str, Step]
+    config_uri: str = ""
+
+    def _output(self, node: str, name: str) -> mlmd.Artifact | None:
+        step = self.steps.get(node)
+        return step.output(name) if step else None
+
+    @property
+    def verdict(self) -> str:
+        states = {step.state for step in self.steps.values()}
+        for state in ("failed", "interrupted", "running"):
+            if state in states:
+                return state
+        pushed = self._output("Pusher", "pushed_model")
+        if pushed is not None and property_of(pushed, "pushed") == 1:
+            return "pushed" if self.steps["Pusher"].state == "ran" else "unchanged"
+        if any(not gate.passed for gate in self.gates) or pushed is None:
+            return "blocked" if self.gates else "interrupted"
+        return "unchanged"
+
+    @property
+    def version(self) -> int | None:
+        """The version that this run pushed, or found to be the same as its own model."""
+        pushed = self._output("Pusher", "pushed_model")
+        return int(property_of(pushed, "version") or 0) or None if pushed is not None else None
+
+    @property
+    def gates(self) -> list[Gate]:
+        gates: list[Gate] = []
+        for node in ("DataGate", "ReleaseGate"):
+            blessing = self._output(node, "blessing")
+            if blessing is not None:
+                gates += read_gates(blessing.uri)
+        return gates
+
+    @property
+    def rows(self) -> dict[str, int]:
+        examples = self._output("ExampleGen", "examples")
+        names = {"read": "rows_read", "used": "rows_used", "quarantined": "rows_quarantined"}
+        if examples is None:
+            return dict.fromkeys(names, 0)
+        return {name: int(property_of(examples, key) or 0) for name, key in names.items()}
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Overall metrics on the test split, measured through the served signature."""
+        evaluation = self._output("Evaluator", "evaluation")
+        return evaluated_metrics(evaluation.uri) if evaluation is not None else {}
+
+    @property
+    def why(self) -> str:
+        """One sentence for the verdict."""
+        failed = [step for step in self.steps.values() if step.state == "failed"]
+        if failed:
+            return f"{failed[0].node}: {failed[0].error}"
+        blocked = [gate for gate in self.gates if not gate.passed]
+        if blocked:
+            more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+            return f"gate {blocked[0].name}: {blocked[0].why}{more}"
+        pushed = self._output("Pusher", "pushed_model")
+        return str(property_of(pushed, "reason") or "") if pushed is not None else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The line that `attention run --json` ends with."""
+        return {
+            "verdict": self.verdict,
+            "version": self.version,
+            "metrics": self.metrics,
+            "gates": [gate.as_json() for gate in self.gates],
+            "rows": self.rows,
+            "seconds": {step.node: round(step.seconds, 1) for step in self.steps.values()},
+            "run": self.run_id,
+            "why": self.why,
+        }
+
+
+def evaluated_metrics(evaluation_uri: str) -> dict[str, float]:
+    """Reads the overall, scalar metrics of the candidate from TFMA's result files."""
+    import tensorflow as tf
+    from tensorflow_model_analysis.proto import metrics_for_slice_pb2
+
+    metrics = {}
+    for path in sorted(Path(evaluation_uri).glob("metrics-*")):
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            of_slice = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
+            if of_slice.slice_key.single_slice_keys:
+                continue
+            for each in of_slice.metric_keys_and_values:
+                candidate = each.key.model_name in ("", "candidate") and not each.key.is_diff
+                if candidate and each.value.WhichOneof("type") == "double_value":
+                    metrics[each.key.name] = each.value.double_value.value
+    return dict(sorted(metrics.items(), key=lambda item: ("/" in item[0], item[0])))
+
+
+def property_of(artifact: mlmd.Artifact, name: str) -> Any:
+    """A property or custom property of an artifact; None where it has none of that name."""
+    for properties in (artifact.custom_properties, artifact.properties):
+        if name in properties:
+            value = properties[name]
+            kind = value.WhichOneof("value")
+            return getattr(value, kind) if kind else None
+    return None
+
+
+def connection_config(metadata: MetadataConfig, database_file: Path) -> mlmd.ConnectionConfig:
+    """The config's `metadata` group → ML Metadata's connection.
+
+    Raises:
+        HistoryError: the variable that holds the password is not set.
+    """
+    config = mlmd.ConnectionConfig()
+    if metadata.type == "sqlite":
+        config.sqlite.filename_uri = str(database_file)
+        config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        return config
+    password = os.environ.get(metadata.password_variable)
+    if password is None:
+        raise HistoryError(
+            f"`metadata.type: {metadata.type}` takes its password from the environment variable "
+            f"{metadata.password_variable}, which is not set."
+        )
+    port = metadata.port or USUAL_PORTS[metadata.type]
+    if metadata.type == "mysql":
+        config.mysql.MergeFrom(
+            mlmd.MySQLDatabaseConfig(
+                host=metadata.host, port=port, database=metadata.database, user=metadata.user, password=password
+            )
+        )
+    else:
+        config.postgresql.MergeFrom(
+            mlmd.PostgreSQLDatabaseConfig(
+                host=metadata.host, port=str(port), dbname=metadata.database, user=metadata.user, password=password
+            )
+        )
+    return config
+
+
+class History:
+    """The runs of one pipeline."""
+
+    def __init__(self, connection: mlmd.ConnectionConfig, pipeline: str):
+        self._store = metadata_store.MetadataStore(connection)
+        self._pipeline = pipeline
+
+    def runs(self, limit: int | None = None) -> list[Run]:
+        """Newest first."""
+        contexts = [
+            context
+            for context in self._contexts(RUN_TYPE)
+            if any(parent.name == self._pipeline for parent in self._store.get_parent_contexts_by_context(context.id))
+        ]
+        contexts.sort(key=lambda context: context.create_time_since_epoch, reverse=True)
+        return [self._run(context) for context in contexts[:limit]]
+
+    def run(self, run_id: str) -> Run:
+        """One run by its id, or `latest`.
+
+        Raises:
+            HistoryError: no run of this id; the message names those there are.
+        """
+        if run_id == "latest":
+            runs = self.runs(limit=1)
+            if runs:
+                return runs[0]
+            raise HistoryError(f"The pipeline {self._pipeline!r} has no run yet.")
+        context = next((each for each in self._contexts(RUN_TYPE) if each.name == run_id), None)
+        if context is None:
+            known = ", ".join(run.run_id for run in self.runs(limit=5)) or "none"
+            raise HistoryError(f"There is no run of this id. Received: {run_id!r}; the newest: {known}.")
+        return self._run(context)
+
+    def step(self, run_id: str, node: str) -> Step | None:
+        """One node of one run; None if it was skipped."""
+        context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
+        return self._run(context).steps.get(node) if context else None
+
+    def record_config(self, run_id: str, uri: str) -> None:
+        """Makes the resolved config an artifact of the run."""
+        context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
+        if context is None:
+            return
+        type_id = self._store.put_artifact_type(mlmd.ArtifactType(name=CONFIG_TYPE), can_add_fields=True)
+        artifact = mlmd.Artifact(type_id=type_id, uri=uri, name=f"config.{run_id}", state=mlmd.Artifact.LIVE)
+        (artifact_id,) = self._store.put_artifacts([artifact])
+        attribution = mlmd.Attribution(artifact_id=artifact_id, context_id=context.id)
+        self._store.put_attributions_and_associations([attribution], [])
+
+    def record_error(self, run_id: str, node: str, message: str) -> None:
+        """Writes why a node failed to its execution (TFX itself keeps no message)."""
+        context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
+        executions = self._store.get_executions_by_context(context.id) if context else []
+        own = [execution for execution in executions if self._place(execution.id)[0] == node]
+        for execution in own:
+            execution.custom_properties[ERROR_PROPERTY].string_value = message
+            if STATES.get(execution.last_known_state) == "running":
+                execution.last_known_state = mlmd.Execution.FAILED
+        if own:
+            self._store.put_executions(own)
+
+    def close_interrupted(self) -> int:
+        """Marks steps that a killed run left open as interrupted. Only for the holder of the workspace's lock."""
+        left = [
+            execution
+            for context in self._contexts(RUN_TYPE)
+            for execution in self._store.get_executions_by_context(context.id)
+            if STATES.get(execution.last_known_state) == "running"
+        ]
+        for execution in left:
+            execution.last_known_state = mlmd.Execution.CANCELED
+        if left:
+            self._store.put_executions(left)
+        return len(left)
+
+    def pushed_run(self, version: int) -> Run:
+        """The run that pushed a version.
+
+        Raises:
+            HistoryError: no run pushed it.
+        """
+        runs = self.runs()
+        for run in runs:
+            if run.version == version and run.verdict == "pushed":
+                return run
+        known = sorted({run.version for run in runs if run.version and run.verdict == "pushed"})
+        raise HistoryError(f"No run pushed this version. Received: {version}; pushed: {known or 'none'}.")
+
+    def lineage(self, version: int) -> list[tuple[mlmd.Artifact, str, str]]:
+        """What a version was made of, from the pushed model back to the examples.
+
+        Returns:
+            (artifact, the node that made it, the run that made it), newest work first.
+        """
+        run = self.pushed_run(version)
+        pushed = run.steps["Pusher"].output("pushed_model")
+        result, seen, open_ids = [], set(), [pushed.id] if pushed else []
+        while open_ids:
+            artifact_id = open_ids.pop(0)
+            if artifact_id in seen:
+                continue
+            seen.add(artifact_id)
+            (artifact,) = self._store.get_artifacts_by_id([artifact_id])
+            events = self._store.get_events_by_artifact_ids([artifact_id])
+            makers = sorted({event.execution_id for event in events if event.type == mlmd.Event.OUTPUT})
+            node, run_id = self._place(makers[0]) if makers else ("", "")
+            result.append((artifact, node, run_id))
+            for event in self._store.get_events_by_execution_ids(makers[:1]):
+                if event.type == mlmd.Event.INPUT:
+                    open_ids.append(event.artifact_id)
+        return result
+
+    def _contexts(self, type_name: str) -> Iterable[mlmd.Context]:
+        return self._store.get_contexts_by_type(type_name)
+
+    def _place(self, execution_id: int) -> tuple[str, str]:
+        """(node, run) of an execution."""
+        node = run = ""
+        for context in self._store.get_contexts_by_execution(execution_id):
+            if context.type == NODE_TYPE:
+                node = context.name.removeprefix(f"{self._pipeline}.")
+            elif context.type == RUN_TYPE:
+                run = context.name
+        return node, run
+
+    def _run(self, context: mlmd.Context) -> Run:
+        executions = sorted(self._store.get_executions_by_context(context.id), key=lambda each: each.id)
+        steps = {step.node: step for step in self._steps(executions)}
+        configs = [each.uri for each in self._store.get_artifacts_by_context(context.id) if each.type == CONFIG_TYPE]
+        started = datetime.datetime.fromtimestamp(context.create_time_since_epoch / 1000, datetime.UTC)
+        return Run(context.name, started, steps, configs[0] if configs else "")
+
+    def _steps(self, executions: list[mlmd.Execution]) -> Iterator[Step]:
+        events = self._store.get_events_by_execution_ids([each.id for each in executions]) if executions else []
+        outputs = [event for event in events if event.type == mlmd.Event.OUTPUT]
+        ids = sorted({event.artifact_id for event in outputs})
+        artifacts = {each.id: each for each in self._store.get_artifacts_by_id(ids)} if ids else {}
+        for execution in executions:
+            own: dict[str, list[mlmd.Artifact]] = {}
+            for event in outputs:
+                if event.execution_id == execution.id and event.artifact_id in artifacts:
+                    own.setdefault(event.path.steps[0].key, []).append(artifacts[event.artifact_id])
+            state = STATES.get(execution.last_known_state, "running")
+            spent = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+            yield Step(
+                node=self._place(execution.id)[0],
+                state=state,
+                seconds=0.0 if state == "cached" else spent / 1000,
+                outputs=own,
+                error=execution.custom_properties[ERROR_PROPERTY].string_value,
+            )

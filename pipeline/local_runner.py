@@ -1,0 +1,120 @@
+"""Runs the DAG in this process, node by node, and says what each one did."""
+
+import logging
+import time
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.config import PipelineConfig
+from pipeline.console import PROGRESS_LOGGER, RunConsole
+from pipeline.dag import create_pipeline
+from pipeline.history import History, Run, Step, connection_config
+from pipeline.step_reports import report
+from pipeline.workspace import Workspace
+
+
+class StepFailedError(RuntimeError):
+    """A node raised; the message is its own."""
+
+
+def new_run_id() -> str:
+    return datetime.now().astimezone().strftime("%Y%m%d-%H%M%S.%f")[:-3]
+
+
+def run(
+    config: PipelineConfig, workspace: Workspace, console: RunConsole, run_id: str, enable_cache: bool = True
+) -> Run:
+    """Runs every node that has something new to do.
+
+    Args:
+        config: what to do.
+        workspace: where; the caller holds its lock.
+        console: shows the steps.
+        run_id: name of the run in ML Metadata.
+        enable_cache: False runs every node again.
+
+    Returns:
+        The run as recorded; `verdict` and `why` say how it ended.
+
+    Raises:
+        ValueError: the config does not fit the input.
+    """
+    from tfx.orchestration import metadata
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.portable import launcher, runtime_parameter_utils
+
+    from components.pusher.versions import latest_version
+
+    connection = connection_config(config.metadata, workspace.metadata)
+    serving_dir = workspace.serving(config.name)
+    pipeline = create_pipeline(config, workspace, latest_version(serving_dir), connection, enable_cache)
+    ir = _compile(pipeline)
+    runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
+    deployment = runner_utils.extract_local_deployment_config(ir)
+    history = History(connection, config.name)
+    history.close_interrupted()
+    config_file = _write_config(config, workspace, run_id)
+
+    logger = logging.getLogger(PROGRESS_LOGGER)
+    logger.addHandler(console)
+    logger.setLevel(logging.INFO)
+    try:
+        for index, node in enumerate(each.pipeline_node for each in ir.nodes):
+            node_id = node.node_info.id
+            started = time.monotonic()
+            try:
+                with console.step(node_id):
+                    launcher.Launcher(
+                        pipeline_node=node,
+                        mlmd_connection=metadata.Metadata(connection),
+                        pipeline_info=ir.pipeline_info,
+                        pipeline_runtime_spec=ir.runtime_spec,
+                        executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+                        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+                    ).launch()
+            except Exception as error:
+                logging.getLogger("attention").exception("%s failed", node_id)
+                message = _innermost(error)
+                history.record_error(run_id, node_id, message)
+                console.finished(node_id, "failed", 0, message)
+                raise StepFailedError(f"{node_id}: {message}") from error
+            if index == 0:
+                history.record_config(run_id, str(config_file))
+            _tell(console, history.step(run_id, node_id), node_id, time.monotonic() - started)
+    finally:
+        logger.removeHandler(console)
+    return history.run(run_id)
+
+
+def _compile(pipeline):
+    from tfx.dsl.compiler import compiler
+
+    return compiler.Compiler().compile(pipeline)
+
+
+def _tell(console: RunConsole, step: Step | None, node_id: str, seconds: float) -> None:
+    if step is None:
+        console.finished(node_id, "skipped", 0, "a gate before it is closed")
+        return
+    if step.state == "failed":
+        raise StepFailedError(f"{node_id}: its inputs could not be resolved; see the log.")
+    text, blocked = report(step)
+    console.finished(node_id, "blocked" if blocked else step.state, seconds, text)
+
+
+def _write_config(config: PipelineConfig, workspace: Workspace, run_id: str) -> Path:
+    path = workspace.logs / run_id / "config.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    return path
+
+
+def _innermost(error: BaseException) -> str:
+    """The message of the cause at the bottom; Beam and TFX wrap what our own code says.
+
+    Beam appends ` [while running '…']` and repeats the traceback in the message; one sentence is left.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error).split(" [while running")[0].strip()
+    return text or type(error).__name__

@@ -1,0 +1,102 @@
+"""A run as a command: lock, log file, steps on the terminal, verdict."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from pipeline.config import ConfigError, PipelineConfig
+from pipeline.console import RunConsole, noise_to
+from pipeline.history import History, connection_config
+from pipeline.workspace import Workspace, WorkspaceBusyError, locked
+
+EXIT_USAGE = 2
+
+
+def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = True) -> dict[str, Any]:
+    """Runs the pipeline and says on standard error what happens.
+
+    Args:
+        config: what to do.
+        workspace: where.
+        cache: whether unchanged steps are taken from earlier runs.
+
+    Returns:
+        What `attention run --json` prints; always complete, whatever went wrong.
+    """
+    from datetime import datetime
+
+    run_id = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S.%f")[:-3]
+    log = workspace.logs / run_id / "tfx.log"
+    try:
+        with locked(workspace), noise_to(log) as (_, err):
+            console = RunConsole(err)
+            console.say(f"[bold]{config.name}[/] run {run_id} in {escape(str(workspace.root))}")
+            return _run(config, workspace, console, run_id, cache, log)
+    except WorkspaceBusyError as error:
+        return _failed(str(error))
+    except OSError as error:
+        return _failed(f"The workspace {workspace.root} cannot be written: {error}.")
+
+
+def _run(
+    config: PipelineConfig, workspace: Workspace, console: RunConsole, run_id: str, cache: bool, log: Path
+) -> dict[str, Any]:
+    with console.step("starting TensorFlow and TFX"):
+        from pipeline import local_runner
+    try:
+        result = local_runner.run(config, workspace, console, run_id, cache).as_json()
+    except local_runner.StepFailedError as error:
+        recorded = History(connection_config(config.metadata, workspace.metadata), config.name).run(run_id).as_json()
+        result = {**recorded, "verdict": "failed", "why": str(error)}
+        if error.is_usage:
+            result["exit_code"] = EXIT_USAGE
+    except KeyboardInterrupt:
+        console.say("[yellow]interrupted[/]: finished steps are kept; run it again and it goes on from here.")
+        raise
+    console.say(_verdict(result, config, workspace))
+    console.say(f"[dim]log: {escape(str(log))}[/]")
+    return result
+
+
+def _verdict(result: dict[str, Any], config: PipelineConfig, workspace: Workspace) -> str:
+    why = escape(result["why"])
+    match result["verdict"]:
+        case "pushed":
+            place = workspace.serving(config.name) / str(result["version"])
+            return f"[bold green]pushed version {result['version']}[/] → {escape(str(place))}"
+        case "unchanged":
+            return f"[bold cyan]nothing new[/]: {why}"
+        case "blocked":
+            return f"[bold red]blocked[/] by {why}"
+    return f"[bold red]{result['verdict']}[/]: {why}"
+
+
+def _failed(why: str) -> dict[str, Any]:
+    import sys
+
+    print(f"failed: {why}", file=sys.stderr)
+    rows = dict.fromkeys(("read", "used", "quarantined"), 0)
+    return {
+        "verdict": "failed", "version": None, "metrics": {}, "gates": [], "rows": rows, "seconds": {}, "why": why,
+    }  # fmt: skip
+
+
+def export_schema(config: PipelineConfig, workspace: Workspace, out: Path) -> Path:
+    """Copies the newest run's schema to a file of the user's.
+
+    Raises:
+        ConfigError: there is no run with a schema yet, or the file stands already.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} stands already; choose another --out, so that no curated schema is lost.")
+    history = History(connection_config(config.metadata, workspace.metadata), config.name)
+    for run in history.runs():
+        for node in ("SchemaGen", "ImportSchemaGen"):
+            step = run.steps.get(node)
+            artifact = step.output("schema") if step else None
+            if artifact is not None:
+                shutil.copyfile(Path(artifact.uri) / "schema.pbtxt", out)
+                return out
+    raise ConfigError(f"No run in {workspace.root} has made a schema yet: `attention run` first.")

@@ -1,0 +1,93 @@
+"""One line per step, in that step's own terms."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from components.gates import read_gates
+from pipeline.history import Step, evaluated_metrics, property_of
+
+
+def report(step: Step) -> tuple[str, bool]:
+    """Describes what a node made.
+
+    Args:
+        step: a node that ran or was taken from the cache.
+
+    Returns:
+        (the line, whether it closed a gate).
+    """
+    describe = _REPORTS.get(step.node)
+    return describe(step) if describe else ("", False)
+
+
+def _artifact(step: Step, name: str) -> Any:
+    artifact = step.output(name)
+    if artifact is None:
+        raise ValueError(f"{step.node} left no output {name!r}.")
+    return artifact
+
+
+def _example_gen(step: Step) -> tuple[str, bool]:
+    examples = _artifact(step, "examples")
+    by_split = json.loads(property_of(examples, "rows_by_split") or "{}")
+    reasons = json.loads(property_of(examples, "quarantined_by_reason") or "{}")
+    text = f"{int(property_of(examples, 'rows_read') or 0):,} rows read: "
+    text += ", ".join(f"{split} {count:,}" for split, count in by_split.items())
+    if reasons:
+        text += "; quarantined " + ", ".join(f"{count:,} ({reason})" for reason, count in reasons.items())
+    return text, False
+
+
+def _gates(step: Step) -> tuple[str, bool]:
+    gates = read_gates(_artifact(step, "blessing").uri)
+    closed = [gate for gate in gates if not gate.passed]
+    if not closed:
+        return f"{len(gates)} gates passed", False
+    return "; ".join(f"{gate.name}: {gate.why}" for gate in closed), True
+
+
+def _transform(step: Step) -> tuple[str, bool]:
+    assets = Path(_artifact(step, "transform_graph").uri, "transform_fn", "assets")
+    sizes = []
+    for path in sorted(assets.iterdir()) if assets.exists() else []:
+        with open(path, "rb") as lines:
+            sizes.append(f"{path.stem} {sum(1 for _ in lines):,}")
+    return "vocabularies: " + ", ".join(sizes), False
+
+
+def _trainer(step: Step) -> tuple[str, bool]:
+    path = Path(_artifact(step, "model_run").uri, "training.json")
+    training = json.loads(path.read_text(encoding="utf-8"))
+    return training["summary"], False
+
+
+def _baseline(step: Step) -> tuple[str, bool]:
+    version = int(property_of(_artifact(step, "baseline_model"), "version") or 0)
+    return (f"version {version} is live" if version else "nothing is live yet"), False
+
+
+def _evaluator(step: Step) -> tuple[str, bool]:
+    metrics = evaluated_metrics(_artifact(step, "evaluation").uri)
+    blessed = property_of(_artifact(step, "blessing"), "blessed") == 1
+    shown = ("accuracy", "macro_f1", "auc", "log_loss", "expected_calibration_error")
+    text = ", ".join(f"{name} {metrics[name]:.4f}" for name in shown if name in metrics)
+    return f"{int(metrics.get('example_count', 0)):,} test rows: {text}", not blessed
+
+
+def _pusher(step: Step) -> tuple[str, bool]:
+    pushed = _artifact(step, "pushed_model")
+    return str(property_of(pushed, "reason") or ""), False
+
+
+_REPORTS: dict[str, Callable[[Step], tuple[str, bool]]] = {
+    "ExampleGen": _example_gen,
+    "DataGate": _gates,
+    "Transform": _transform,
+    "Trainer": _trainer,
+    "BaselineModel": _baseline,
+    "Evaluator": _evaluator,
+    "ReleaseGate": _gates,
+    "Pusher": _pusher,
+}

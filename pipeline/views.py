@@ -1,0 +1,109 @@
+"""Tables over ML Metadata for a person, JSON for a script."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.config import ConfigError, PipelineConfig
+from pipeline.history import History, HistoryError, Run, connection_config
+from pipeline.workspace import Workspace
+
+COLOURS = {"pushed": "green", "unchanged": "cyan", "blocked": "red", "failed": "red"}
+
+
+def _history(config: PipelineConfig, workspace: Workspace) -> History:
+    """Opens the pipeline's history, without making one.
+
+    Raises:
+        ConfigError: nothing ran in this workspace yet.
+    """
+    if config.metadata.type == "sqlite" and not workspace.metadata.exists():
+        raise ConfigError(f"Nothing ran yet in {workspace.root}.")
+    return History(connection_config(config.metadata, workspace.metadata), config.name)
+
+
+def runs(config: PipelineConfig, workspace: Workspace, limit: int, as_json: bool) -> None:
+    """Prints the newest runs."""
+    listed = _history(config, workspace).runs(limit)
+    if as_json:
+        for run in listed:
+            print(json.dumps(run.as_json(), ensure_ascii=False))
+        return
+    table = Table("run", "verdict", "version", "rows used", "accuracy", "seconds", "why", box=None)
+    for run in listed:
+        table.add_row(*_cells(run))
+    Console(soft_wrap=False).print(table)
+
+
+def _cells(run: Run) -> list[str]:
+    metrics = run.metrics
+    colour = COLOURS.get(run.verdict, "yellow")
+    return [
+        run.run_id,
+        f"[{colour}]{run.verdict}[/]",
+        str(run.version or ""),
+        f"{run.rows['used']:,}",
+        f"{metrics['accuracy']:.4f}" if "accuracy" in metrics else "",
+        f"{sum(step.seconds for step in run.steps.values()):.0f}",
+        escape(run.why),
+    ]
+
+
+def show(config: PipelineConfig, workspace: Workspace, run_id: str, as_json: bool) -> None:
+    """Prints one run whole."""
+    run = _found(_history(config, workspace).run, run_id)
+    if as_json:
+        print(json.dumps(run.as_json(), ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    colour = COLOURS.get(run.verdict, "yellow")
+    console.print(f"[bold]{run.run_id}[/]: [{colour}]{run.verdict}[/] {escape(run.why)}")
+    console.print(f"config: {escape(run.config_uri)}")
+    rows = run.rows
+    console.print(f"rows: read {rows['read']:,}, used {rows['used']:,}, quarantined {rows['quarantined']:,}")
+    steps = Table("step", "state", "seconds", "error", box=None)
+    for step in run.steps.values():
+        steps.add_row(step.node, step.state, f"{step.seconds:.1f}", escape(step.error))
+    console.print(steps)
+    if run.metrics:
+        metrics = Table("metric (test split)", "value", box=None)
+        for name, value in run.metrics.items():
+            metrics.add_row(escape(name), f"{value:.4f}")
+        console.print(metrics)
+    if run.gates:
+        gates = Table("gate", "passed", "value", "limit", "why", box=None)
+        for gate in run.gates:
+            passed = "[green]yes[/]" if gate.passed else "[red]no[/]"
+            gates.add_row(escape(gate.name), passed, str(gate.value), str(gate.limit), escape(gate.why))
+        console.print(gates)
+
+
+def lineage(config: PipelineConfig, workspace: Workspace, version: int, as_json: bool) -> None:
+    """Prints what a version was made of."""
+    parts = _found(_history(config, workspace).lineage, version)
+    records = [
+        {"artifact": artifact.type, "id": artifact.id, "uri": artifact.uri, "made_by": node, "run": run_id}
+        for artifact, node, run_id in parts
+    ]
+    if as_json:
+        print(json.dumps(records, ensure_ascii=False))
+        return
+    table = Table("artifact", "made by", "run", "where", box=None)
+    for record in records:
+        table.add_row(record["artifact"], record["made_by"], record["run"], escape(record["uri"]))
+    Console(soft_wrap=False).print(table)
+    console = Console(highlight=False)
+    for artifact, _, _ in parts:
+        if artifact.type == "Examples":
+            span = artifact.custom_properties["input_fingerprint"].string_value
+            console.print(f"source: {escape(span)}")
+
+
+def _found(ask: Any, key: Any) -> Any:
+    try:
+        return ask(key)
+    except HistoryError as error:
+        raise ConfigError(str(error)) from None
