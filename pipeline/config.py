@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from components.example_gen.options import ExampleGenOptions, SplitRatios
+from components.example_gen.options import ExampleGenOptions, TableOptions
 from components.schema_gen.options import ValidationOptions
 from models.spec import LABEL_KEY, AnyFeature, ModelOptions, ModelSpec, Options, TextOptions, TrainOptions
 
@@ -20,18 +20,10 @@ class ConfigError(ValueError):
     """The config cannot be used; the message lists every fault with its path."""
 
 
-class DataConfig(Options):
+class DataConfig(TableOptions):
     input: str | dict[Literal["train", "eval", "test"], str] = Field(
         description="A file, a glob or a folder; or one for each split; or `asset:NAME`."
     )
-    label: str = Field(min_length=1, description="Column that holds the class.")
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "tfrecord"] = "auto"
-    encoding: str = Field("auto", description="Of text files; `auto`: by byte order mark, else UTF-8.")
-    delimiter: str = Field("auto", description="Of CSV files; `auto`: looked for.")
-    split: SplitRatios = SplitRatios()
-    split_by: str | None = Field(None, description="Column whose rows stay together in one split.")
-    max_bad_ratio: float = Field(0.01, ge=0, le=1, description="Share of unusable rows that stops a run.")
-    on_empty_text: Literal["use", "quarantine"] = Field("use", description="What becomes of a row without text.")
 
 
 class MetricGate(Options):
@@ -251,12 +243,13 @@ def _describe(fault: Any) -> list[str]:
     if len(path) > 2 and path[0] == "features" and path[2] in tags:
         del path[2]
     where = ".".join(path)
-    received = "" if fault["type"] == "missing" else f" Received: {_short(fault['input'])}."
+    told = fault["type"] == "missing" or "Received" in fault["msg"]
+    received = "" if told else f" Received: {_short(fault['input'])}."
     text = {
         "missing": "is needed and not there",
         "extra_forbidden": "is not a setting that is known here",
     }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
-    return [f"`{where}`: {text}.{received}"]
+    return [f"`{where}`: {text.rstrip('.')}.{received}"]
 
 
 def _short(value: Any) -> str:

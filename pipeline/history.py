@@ -77,7 +77,7 @@ class Run:
         pushed = self._output("Pusher", "pushed_model")
         if pushed is not None and property_of(pushed, "pushed") == 1:
             return "pushed" if self.steps["Pusher"].state == "ran" else "unchanged"
-        if any(not gate.passed for gate in self.gates) or pushed is None:
+        if any(gate.blocks for gate in self.gates) or pushed is None:
             return "blocked" if self.gates else "interrupted"
         return "unchanged"
 
@@ -116,7 +116,7 @@ class Run:
         failed = [step for step in self.steps.values() if step.state == "failed"]
         if failed:
             return f"{failed[0].node}: {failed[0].error}"
-        blocked = [gate for gate in self.gates if not gate.passed]
+        blocked = [gate for gate in self.gates if gate.blocks]
         if blocked:
             more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
             return f"gate {blocked[0].name}: {blocked[0].why}{more}"

@@ -1,0 +1,138 @@
+"""A config is whole and right, or every fault of it is told at once."""
+
+import json
+
+import pytest
+import yaml
+
+from pipeline import presets
+from pipeline.config import ConfigError, json_schema, load, override, parse
+
+SMALL = {
+    "name": "mood",
+    "data": {"input": "mood.csv", "label": "mood"},
+    "features": {"review": "text", "age": {"type": "number", "column": "Age in years"}},
+    "evaluation": {"gates": {"accuracy": {"min": 0.6}}},
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_text(text):
+        path = tmp_path / "config.yaml"
+        path.write_text(text if isinstance(text, str) else yaml.safe_dump(text))
+        return path
+
+    return write_text
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_is_a_valid_config(name):
+    config = load(presets.find(name))
+    assert parse(yaml.safe_load(config.to_yaml())) == config
+
+
+def test_a_short_feature_is_its_type_and_reads_the_column_of_its_name():
+    config = parse(SMALL)
+    assert config.features["review"].type == "text"
+    assert config.features["review"].column == "review"
+    assert config.features["age"].column == "Age in years"
+
+
+def test_all_faults_are_told_at_once_with_their_paths():
+    raw = override(SMALL, ["train.epochs=0", "train.lerning_rate=1", "data.label=null", "evaluation.gates={}"])
+    with pytest.raises(ConfigError) as caught:
+        parse(raw, "mood.yaml")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "mood.yaml has 4 faults:"
+    assert "  `train.epochs`: Input should be greater than or equal to 1. Received: 0." in lines
+    assert "  `train.lerning_rate`: is not a setting that is known here. Received: 1." in lines
+    assert any(line.startswith("  `data.label`") for line in lines)
+    assert any(line.startswith("  `evaluation.gates`") for line in lines)
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        parse(SMALL).name = "other"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("features.mood2={type: text, column: mood}", "gives? the label away|label's own column"),
+        ("features.Review=text", "lower-case identifier"),
+        ("features.label=text", "kept for the label"),
+        ("evaluation.slices=[shop]", "not there. Received: 'shop'"),
+        ("model.num_heads=5", "multiple of `model.num_heads`"),
+        ("evaluation.gates.accuracy={}", "needs one of min, max, max_drop, max_rise"),
+        ("evaluation.gates.accuracy={max_drop: 0.1, max_rise: 0.1}", "not both"),
+        ("features={customer: passthrough}", "nothing that a model could read"),
+        ("name=My Model", "should match pattern"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(override(SMALL, [setting]))
+
+
+def test_a_model_without_gates_is_refused():
+    without = {key: value for key, value in SMALL.items() if key != "evaluation"}
+    with pytest.raises(ConfigError, match="`evaluation`: is needed and not there"):
+        parse(without)
+
+
+def test_override_reads_yaml_and_leaves_the_original_alone():
+    raw = override(SMALL, ["train.epochs=2", "features.review.max_len=32", "evaluation.slices=[age]"])
+    assert raw["train"] == {"epochs": 2}
+    assert parse(raw).features["review"].max_len == 32
+    assert parse(raw).evaluation.slices == ["age"]
+    assert "train" not in SMALL
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("train.epochs", "takes dotted.path=value"),
+        ("name.first=x", "`name` holds a value, not a group"),
+        ("train.epochs=[1", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_is_refused(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        override(SMALL, [setting])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nname: b\n", "'name' stands here a second time"),
+        ("- a\n- b\n", "must hold a mapping of settings. Received: list"),
+        ("a: [1", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused(write, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load(write(text))
+
+
+def test_a_missing_file_names_the_way_to_get_one(tmp_path):
+    with pytest.raises(ConfigError, match="attention init TABLE --label COLUMN"):
+        load(tmp_path / "none.yaml")
+
+
+def test_the_parts_hold_what_their_step_needs_and_no_more():
+    config = parse(override(SMALL, ["train.epochs=3", "model.num_layers=2"]))
+    assert config.model_spec().train.epochs == 3
+    # Other training or another network leave Transform's work valid, so it must not see them.
+    assert config.preprocessing_spec() == parse(SMALL).preprocessing_spec()
+    options = config.example_gen_options("/quarantine")
+    assert [column.column for column in options.columns] == ["review", "Age in years"]
+    assert options.label == "mood"
+
+
+def test_the_schema_for_editors_describes_every_setting():
+    schema = json.loads(json.dumps(json_schema()))
+    assert schema["properties"].keys() >= {"name", "data", "features", "model", "train", "evaluation", "push"}
+    assert {"enum": ["text", "number", "category", "passthrough"]} in schema["properties"]["features"][
+        "additionalProperties"
+    ]["anyOf"]
