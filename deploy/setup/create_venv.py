@@ -79,9 +79,9 @@ def system_glibc():
     return tuple(int(part) for part in str(os.confstr("CS_GNU_LIBC_VERSION")).split()[1].split(".")[:2])
 
 
-def apt_source(codename, release):
+def apt_source(codename, release, etc=Path("/etc/apt")):
     """Rewrites the system's own apt source of `codename` to `release`, keeping mirror and key."""
-    lists = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    lists = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]
     for path in (path for path in lists if path.is_file()):
         text = path.read_text(errors="replace")
         if path.suffix == ".sources":
@@ -95,7 +95,7 @@ def apt_source(codename, release):
                 found = re.match(r"deb\s+(\[[^]]*\]\s+)?(\S+)\s+(\S+)\s", line)
                 if found and found.group(3) == codename:
                     return "own.list", f"deb {found.group(1) or ''}{found.group(2)} {release} main\n"
-    raise SetupError(f"no apt source of {codename} was found under /etc/apt, so {WAY_OUT}")
+    raise SetupError(f"no apt source of {codename} was found under {etc}, so {WAY_OUT}")
 
 
 def unpack_runtime(venv):
