@@ -1,0 +1,143 @@
+"""Runs the ingestion as one Beam pipeline and describes the outcome in the Examples artifact."""
+
+import json
+import logging
+import os
+from typing import Any
+
+import apache_beam as beam
+from google.protobuf import json_format, wrappers_pb2
+from tfx import types
+from tfx.components.example_gen import write_split
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+
+from components.example_gen.errors import InputDataError
+from components.example_gen.gather import gather_quarantine, gather_reports, judge
+from components.example_gen.ingest import PARTS, IngestDoFn, split_uri
+from components.example_gen.inputs import WHOLE, shared_folder
+from components.example_gen.options import SPLITS, ExampleGenOptions, SplitRatio
+from components.example_gen.plan import data_files, plan_file
+from components.example_gen.units import Unit
+
+_logger = logging.getLogger("attention")
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Reads the files that the driver's resolved patterns match; spans and fingerprints are the driver's, as in TFX."""
+
+    def Do(  # noqa: N802  # TFX's name
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the splits of the `examples` artifact.
+
+        Raises:
+            InputDataError: the input as a whole cannot be used.
+            TooManyBadRowsError: more rows were quarantined than allowed; the quarantine file stays.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        options = read_options(exec_properties)
+        units = _plan(exec_properties, options)
+        splits = [name for name in SPLITS if any(name == split for unit in units for split, _ in unit.splits)]
+        for split in splits:
+            fileio.makedirs(split_uri(examples.uri, split))
+        fileio.makedirs(os.path.join(examples.uri, PARTS))
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "CreateUnits" >> beam.Create(list(enumerate(units)))
+                | "SpreadUnits" >> beam.Reshuffle()
+                | "Ingest" >> beam.ParDo(IngestDoFn(options, examples.uri))
+            )
+        report = gather_reports(units, examples.uri)
+        quarantined = gather_quarantine(units, examples.uri, options.quarantine_dir)
+        quarantine_file = quarantined[0] if len(quarantined) == 1 else options.quarantine_dir if quarantined else ""
+        names = list(dict.fromkeys(unit.name for unit in units))
+        files = f"`{names[0]}`" if len(names) == 1 else f"The input ({len(names)} files from `{names[0]}` on)"
+        judge(report, splits, options, files, quarantine_file)
+        examples.split_names = artifact_utils.encode_split_names(splits)
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        file_format = write_split.to_file_format_str(example_gen_pb2.FORMAT_TFRECORDS_GZIP)
+        examples_utils.set_file_format(examples, file_format)
+        examples.set_int_custom_property("rows_read", report.rows_read)
+        examples.set_int_custom_property("rows_used", report.rows_by_split.total())
+        examples.set_int_custom_property("rows_quarantined", report.bad_by_reason.total())
+        examples.set_string_custom_property(
+            "quarantined_by_reason", json.dumps(dict(report.bad_by_reason.most_common()))
+        )
+        examples.set_string_custom_property(
+            "rows_by_split", json.dumps({name: report.rows_by_split[name] for name in splits})
+        )
+        examples.set_string_custom_property("quarantine_file", quarantine_file)
+        _logger.info(
+            "ExampleGen read %s rows: %s%s",
+            f"{report.rows_read:,}",
+            ", ".join(f"{name} {report.rows_by_split[name]:,}" for name in splits),
+            f"; {report.bad_by_reason.total():,} quarantined in {quarantine_file}" if quarantined else "",
+        )
+
+
+def pack_options(options: ExampleGenOptions) -> example_gen_pb2.CustomConfig:
+    """Packs the options as TFX wants an ExampleGen's own config."""
+    config = example_gen_pb2.CustomConfig()
+    config.custom_config.Pack(wrappers_pb2.StringValue(value=options.model_dump_json()))
+    return config
+
+
+def read_options(exec_properties: dict[str, Any]) -> ExampleGenOptions:
+    """Reads what `pack_options` wrote."""
+    config = example_gen_pb2.CustomConfig()
+    json_format.Parse(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
+    text = wrappers_pb2.StringValue()
+    config.custom_config.Unpack(text)
+    return ExampleGenOptions.model_validate_json(text.value)
+
+
+def _plan(exec_properties: dict[str, Any], options: ExampleGenOptions) -> list[Unit]:
+    """Finds the files of every input split and cuts them into units."""
+    base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+    config = example_gen_pb2.Input()
+    json_format.Parse(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
+    patterns = {split.name: os.path.join(base, split.pattern) for split in config.splits}
+    found = {name: data_files(fileio.glob(pattern)) for name, pattern in patterns.items()}
+    for name, paths in found.items():
+        if not paths:
+            raise InputDataError(f"No data file matches `{patterns[name]}`.")
+    everything = [path for paths in found.values() for path in paths]
+    shared = shared_folder([os.path.dirname(path) for path in everything])
+    units: list[Unit] = []
+    for split, paths in found.items():
+        weights = split_weights(split, list(found), options.split)
+        for path in paths:
+            planned = plan_file(
+                path,
+                path.removeprefix(shared).lstrip("/"),
+                options.used_columns(),
+                format=options.format,
+                encoding=options.encoding,
+                delimiter=options.delimiter,
+                splits=weights,
+            )
+            if not planned:
+                _logger.warning("ExampleGen leaves out `%s`: it is empty.", path)
+            units += planned
+    if not units:
+        raise InputDataError(f"{' and '.join(f'`{path}`' for path in everything[:3])} is empty.")
+    return units
+
+
+def split_weights(split: str, given: list[str], ratio: SplitRatio) -> tuple[tuple[str, int], ...]:
+    """The splits that an input split's rows are dealt out to: train also gives what the user has not given."""
+    weights = ratio.model_dump()
+    if split == WHOLE:
+        return tuple(weights.items())
+    if split == "train":
+        return tuple((name, weight) for name, weight in weights.items() if name == "train" or name not in given)
+    return ((split, 1),)

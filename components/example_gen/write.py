@@ -1,0 +1,106 @@
+"""Writes features as sharded, compressed TFRecord files of tf.Example, and bad rows as JSON Lines."""
+
+import dataclasses
+import json
+import os
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from tfx.dsl.io import fileio
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+from components.example_gen.readers.batch import BadRow
+from components.example_gen.text_stream import readable
+
+SHARD_BYTES = 32 << 20
+_COMPRESSION_LEVEL = 3
+"""Twice as fast as gzip's default 6, files 10 % larger."""
+
+
+def encode_examples(features: dict[str, pa.Array]) -> list[bytes]:
+    """Serializes each row as tf.Example; a missing value's key is absent.
+
+    The encoder writes an empty feature for a null, so rows are encoded by the pattern of their missing values.
+
+    Args:
+        features: large_string or float32 `(rows,)` by key.
+    """
+    num_rows = len(next(iter(features.values())))
+    examples = np.empty(num_rows, object)
+    valid = np.stack([np.asarray(values.is_valid()) for values in features.values()], axis=1)
+    patterns, members = np.unique(valid, axis=0, return_inverse=True)
+    encoder = RecordBatchToExamplesEncoder()
+    for at, pattern in enumerate(patterns):
+        rows = np.flatnonzero(members.reshape(-1) == at)
+        present = {name: values for (name, values), there in zip(features.items(), pattern, strict=True) if there}
+        if len(patterns) > 1:
+            present = {name: values.take(pa.array(rows)) for name, values in present.items()}
+        columns = [_single_value_lists(values) for values in present.values()]
+        encoded = encoder.encode(pa.RecordBatch.from_arrays(columns, list(present)))
+        for row, example in zip(rows, encoded, strict=True):
+            examples[row] = example
+    return list(examples)
+
+
+def _single_value_lists(values: pa.Array) -> pa.Array:
+    if pa.types.is_large_string(values.type):
+        values = values.cast(pa.large_binary())
+    return pa.LargeListArray.from_arrays(pa.array(np.arange(len(values) + 1)), values)
+
+
+class ShardWriter:
+    """Writes one unit's rows of one split; a full shard is followed by the next."""
+
+    def __init__(self, split_uri: str, unit: int, shard_bytes: int = SHARD_BYTES) -> None:
+        self._prefix = os.path.join(split_uri, f"data_tfrecord-{unit:05d}")
+        self._shard_bytes = shard_bytes
+        self._shard = self._size = 0
+        self._writer: tf.io.TFRecordWriter | None = None
+
+    def write(self, example: bytes) -> None:
+        if self._writer is None:
+            options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=_COMPRESSION_LEVEL)
+            self._writer = tf.io.TFRecordWriter(f"{self._prefix}-{self._shard:05d}.gz", options)
+        self._writer.write(example)
+        self._size += len(example)
+        if self._size >= self._shard_bytes:
+            self.close()
+            self._shard, self._size = self._shard + 1, 0
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class QuarantineWriter:
+    """Writes bad rows to a JSON Lines file that exists only if there are any."""
+
+    def __init__(self, path: str, file: str) -> None:
+        self._path, self._file = path, file
+        self._stream: IO[Any] | None = None
+
+    def write(self, bad: BadRow) -> None:
+        if self._stream is None:
+            self._stream = fileio.open(self._path, "wb")
+        row = _json_value({"file": self._file, **dataclasses.asdict(bad)})
+        self._stream.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _json_value(raw: Any) -> Any:
+    if isinstance(raw, str):
+        return readable(raw)
+    if isinstance(raw, bytes):
+        return raw.decode("utf-8", "backslashreplace")
+    if isinstance(raw, dict):
+        return {key: _json_value(value) for key, value in raw.items()}
+    if isinstance(raw, list):
+        return [_json_value(value) for value in raw]
+    return raw
