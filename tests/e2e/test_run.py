@@ -1,0 +1,145 @@
+"""The main job on real reviews: run, run again, new data, bad data, a model that is not good enough."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from tests.e2e.conftest import versions, write_csv
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return tmp_path_factory.mktemp("workspace")
+
+
+def test_the_first_run_pushes_a_version(attention, small_config, workspace, reviews):
+    done = attention("run", small_config, "--workspace", workspace, "--json")
+    assert done.code == 0, done.err
+    result = done.result
+    assert result["verdict"] == "pushed"
+    assert result["version"] == 1
+    assert versions(workspace) == [1]
+    rows = result["rows"]
+    assert rows["read"] == reviews.num_rows == rows["used"] + rows["quarantined"]
+    assert result["gates"]
+    assert all(gate["passed"] for gate in result["gates"])
+    assert 0.5 < result["metrics"]["accuracy"] <= 1
+    assert {"recall/0", "recall/1", "auc", "macro_f1", "expected_calibration_error"} <= result["metrics"].keys()
+    for step in ("ExampleGen", "Transform", "Trainer", "Evaluator", "ReleaseGate", "Pusher"):
+        assert step in done.err
+        assert result["seconds"][step] > 0
+    assert "pushed version 1" in done.err
+    assert "tensorflow" not in done.err.lower().replace("starting tensorflow", "")
+
+
+def test_nothing_new_is_not_pushed_again(attention, small_config, workspace):
+    done = attention("run", small_config, "--workspace", workspace, "--json")
+    assert done.code == 0, done.err
+    assert done.result["verdict"] == "unchanged"
+    assert done.result["version"] == 1
+    assert done.result["seconds"]["Transform"] == done.result["seconds"]["Trainer"] == 0
+    assert "nothing new" in done.err
+    assert versions(workspace) == [1]
+
+
+def test_training_again_with_the_same_seed_gives_the_same_model(attention, small_config, workspace):
+    done = attention("run", small_config, "--workspace", workspace, "--json", "--no-cache")
+    assert done.result["verdict"] == "unchanged", done.err
+    assert done.result["seconds"]["Trainer"] > 0
+    assert versions(workspace) == [1]
+
+
+def test_a_model_below_its_gate_is_not_pushed(attention, small_config, workspace):
+    done = attention(
+        "run", small_config, "--workspace", workspace, "--json", "--set", "evaluation.gates.accuracy.min=0.999"
+    )
+    assert done.code == 3, done.err
+    assert done.result["verdict"] == "blocked"
+    (closed,) = [gate for gate in done.result["gates"] if gate["name"] == "metric/accuracy"]
+    assert not closed["passed"]
+    assert closed["limit"] == 0.999
+    assert closed["value"] == pytest.approx(done.result["metrics"]["accuracy"])
+    assert "blocked by gate metric/accuracy" in done.err
+    assert versions(workspace) == [1]
+
+
+def test_broken_rows_are_kept_counted_and_stop_the_run(attention, small_config, workspace, reviews, tmp_path):
+    path = write_csv(reviews, tmp_path / "reviews.csv")
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = path.read_text(encoding="utf-8")
+    broken = "1,2\n" * (reviews.num_rows // 20)
+    path.write_text(whole + broken, encoding="utf-8")
+    assert lines
+    done = attention("run", small_config, "--workspace", workspace, "--json", "--set", f"data.input={path}")
+    assert done.code == 3, done.err
+    assert done.result["verdict"] == "blocked"
+    rows = done.result["rows"]
+    assert rows["quarantined"] == reviews.num_rows // 20
+    assert rows["read"] == rows["used"] + rows["quarantined"] == reviews.num_rows + reviews.num_rows // 20
+    (closed,) = [gate for gate in done.result["gates"] if not gate["passed"]]
+    assert closed["name"] == "rows/bad_ratio"
+    assert str(path) in closed["why"] or "quarantine" in closed["why"]
+    quarantined = [
+        json.loads(line)
+        for file in (workspace / "quarantine").rglob("*.jsonl")
+        for line in file.read_text(encoding="utf-8").splitlines()
+    ]
+    assert len(quarantined) == rows["quarantined"]
+    assert versions(workspace) == [1]
+
+
+def test_shifted_labels_are_stopped_by_the_drift_gate(attention, small_config, workspace, reviews, tmp_path):
+    label = reviews["Recommended IND"]
+    unhappy = reviews.filter(pc.equal(label, 0))
+    shifted = pa.concat_tables([unhappy, unhappy, unhappy, reviews.slice(0, 400)])
+    path = write_csv(shifted, tmp_path / "shifted.csv")
+    done = attention("run", small_config, "--workspace", workspace, "--json", "--set", f"data.input={path}")
+    assert done.code == 3, done.err
+    assert "drift/label" in {gate["name"] for gate in done.result["gates"] if not gate["passed"]}
+    assert versions(workspace) == [1]
+
+
+def test_new_rows_make_a_new_version_that_is_compared_with_the_live_one(
+    attention, small_config, workspace, reviews, tmp_path
+):
+    path = write_csv(reviews.slice(0, 2900), tmp_path / "reviews.csv")
+    done = attention(
+        "run", small_config, "--workspace", workspace, "--json", "--set", f"data.input={path}",
+        "--set", "evaluation.gates.accuracy.max_drop=0.5",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.result["verdict"] == "pushed"
+    assert versions(workspace) == [1, 2]
+    assert any(gate["name"].startswith("metric/accuracy") and "live" in gate["why"] for gate in done.result["gates"])
+
+
+def test_the_history_tells_it_all(attention, small_config, workspace):
+    listed = [json.loads(line) for line in attention("runs", small_config, "-w", workspace, "--json").out.splitlines()]
+    assert [run["verdict"] for run in listed] == [
+        "pushed", "blocked", "blocked", "blocked", "unchanged", "unchanged", "pushed",
+    ]  # fmt: skip
+    shown = attention("show", "latest", small_config, "-w", workspace, "--json").result
+    assert shown == listed[0]
+    text = attention("show", listed[0]["run"], small_config, "-w", workspace).out
+    assert "metric/accuracy" in text
+    assert "config.yaml" in text
+    lineage = attention("lineage", "1", small_config, "-w", workspace, "--json").result
+    kinds = {record["artifact"] for record in lineage}
+    assert {"PushedModel", "Model", "TransformGraph", "Schema", "ExampleStatistics", "Examples"} <= kinds
+    assert attention("lineage", "1", small_config, "-w", workspace).out.count("reviews.csv") >= 1
+
+
+def test_a_schema_is_written_out_and_used_when_curated(attention, small_config, workspace, tmp_path):
+    out = tmp_path / "schema.pbtxt"
+    assert attention("schema", small_config, "-w", workspace, "--out", out).code == 0
+    text = out.read_text(encoding="utf-8")
+    assert 'name: "review_text"' in text
+    curated = text.replace('value: "1"', 'value: "never"')
+    out.write_text(curated, encoding="utf-8")
+    done = attention("run", small_config, "-w", workspace, "--json", "--set", f"schema_file={out}")
+    assert done.code == 3, done.err
+    assert any(gate["name"].startswith("schema/") and not gate["passed"] for gate in done.result["gates"])
