@@ -1,0 +1,51 @@
+"""BaselineModel: the live version as a Model artifact, for the Evaluator to compare with."""
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.channel import BaseChannel, OutputChannel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.baseline_model import executor
+
+
+class BaselineModelSpec(ComponentSpec):
+    """Inputs, outputs and execution properties of BaselineModel."""
+
+    PARAMETERS = {
+        executor.SERVING_DIR_KEY: ExecutionParameter(type=str),
+        executor.LIVE_VERSION_KEY: ExecutionParameter(type=int),
+    }
+    INPUTS = {executor.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {executor.BASELINE_MODEL_KEY: ChannelParameter(type=standard_artifacts.Model)}
+
+
+class BaselineModel(base_component.BaseComponent):
+    """Finds what the candidate is compared with: the live version or, where nothing is live, the candidate itself.
+
+    The Evaluator drops change thresholds in silence where it has no baseline. With this node it always has one, and
+    a first model is compared with itself, which any change threshold that allows no change lets pass.
+    """
+
+    SPEC_CLASS = BaselineModelSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(self, model: BaseChannel, serving_dir: str, live_version: int = 0):
+        """Builds the node.
+
+        Args:
+            model: the candidate.
+            serving_dir: base path of the served model's versions.
+            live_version: the version to compare with; 0: none yet.
+
+        Raises:
+            ValueError: `live_version` is negative.
+        """
+        if live_version < 0:
+            raise ValueError(f"`live_version` must not be negative. Received: {live_version}.")
+        spec = BaselineModelSpec(
+            model=model,
+            serving_dir=serving_dir,
+            live_version=live_version,
+            baseline_model=OutputChannel(standard_artifacts.Model, self, executor.BASELINE_MODEL_KEY),
+        )
+        super().__init__(spec=spec)

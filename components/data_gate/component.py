@@ -1,0 +1,74 @@
+"""DataGate: statistics, schema and anomalies → a blessing of the data, or not."""
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.channel import BaseChannel, OutputChannel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import DataBlessing
+from components.data_gate import executor
+from components.schema_gen.options import ValidationOptions
+
+
+class DataGateSpec(ComponentSpec):
+    """Inputs, outputs and execution properties of DataGate."""
+
+    PARAMETERS = {
+        executor.SERVING_DIR_KEY: ExecutionParameter(type=str),
+        executor.LIVE_VERSION_KEY: ExecutionParameter(type=int),
+        executor.OPTIONS_KEY: ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        executor.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
+        executor.STATISTICS_KEY: ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        executor.SCHEMA_KEY: ChannelParameter(type=standard_artifacts.Schema),
+        executor.ANOMALIES_KEY: ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+    }
+    OUTPUTS = {executor.BLESSING_KEY: ChannelParameter(type=DataBlessing)}
+
+
+class DataGate(base_component.BaseComponent):
+    """Says whether the data may be trained on; put what follows under `Cond(… custom_property('blessed') == 1)`."""
+
+    SPEC_CLASS = DataGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: BaseChannel,
+        statistics: BaseChannel,
+        schema: BaseChannel,
+        anomalies: BaseChannel,
+        serving_dir: str,
+        live_version: int = 0,
+        options: ValidationOptions | str | None = None,
+    ):
+        """Builds the node.
+
+        Args:
+            examples: what the statistics were made of; offending rows are shown from it.
+            statistics: of all splits.
+            schema: what the examples are held to.
+            anomalies: ExampleValidator's.
+            serving_dir: base path of the served model's versions.
+            live_version: version whose statistics drift is measured against; 0: none yet.
+            options: limits and severities, or their JSON.
+
+        Raises:
+            ValueError: `live_version` is negative, or `options` is not valid.
+        """
+        if live_version < 0:
+            raise ValueError(f"`live_version` must not be negative. Received: {live_version}.")
+        if isinstance(options, str):
+            options = ValidationOptions.model_validate_json(options)
+        spec = DataGateSpec(
+            examples=examples,
+            statistics=statistics,
+            schema=schema,
+            anomalies=anomalies,
+            serving_dir=serving_dir,
+            live_version=live_version,
+            options=(options or ValidationOptions()).model_dump_json(),
+            blessing=OutputChannel(DataBlessing, self, executor.BLESSING_KEY),
+        )
+        super().__init__(spec=spec)

@@ -1,0 +1,56 @@
+"""Whether there are rows enough: in every split, and of every class."""
+
+from collections.abc import Mapping
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from components.data_gate.findings import domain
+from components.data_gate.report import shorten
+from components.example_gen.options import LABEL_KEY
+from components.gates import Gate
+from components.schema_gen.options import ValidationOptions
+from components.schema_gen.schema import value_counts
+
+MIN_CLASSES = 2
+
+
+def gates(
+    statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
+    schema: schema_pb2.Schema,
+    options: ValidationOptions,
+) -> list[Gate]:
+    """Makes the gates `rows/<split>`, `rows/classes` and `rows/smallest_class`.
+
+    Args:
+        statistics: split → its statistics; `train` is among them.
+        schema: its label domain names the classes.
+        options: least numbers.
+    """
+    severity = options.severity.rows
+    result = []
+    for split, of_split in statistics.items():
+        number = int(of_split.datasets[0].num_examples)
+        why = f"The {split} split has {number:,} rows; it needs at least {options.min_rows:,}."
+        result.append(Gate(f"rows/{split}", number >= options.min_rows, number, options.min_rows, why, severity))
+    counts = _class_counts(statistics["train"])
+    classes = sorted({*counts, *domain(tfdv.get_feature(schema, LABEL_KEY), schema)})
+    present = [name for name in classes if counts.get(name)]
+    listed = ", ".join(f"{shorten(name, 30)} {counts.get(name, 0):,}" for name in classes[:20]) or "none"
+    why = f"The train split has rows of {len(present)} classes ({listed}); telling apart needs {MIN_CLASSES}."
+    result.append(
+        Gate("rows/classes", len(present) >= MIN_CLASSES, len(present), MIN_CLASSES, why, severity),
+    )
+    smallest = min(classes, key=lambda name: counts.get(name, 0), default="")
+    number = counts.get(smallest, 0)
+    limit = options.min_rows_per_class
+    why = f"The rarest class in train is {shorten(smallest, 30)!r} with {number:,} rows; each needs at least {limit:,}."
+    result.append(Gate("rows/smallest_class", number >= limit, number, limit, why, severity))
+    return result
+
+
+def _class_counts(train: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, int]:
+    for each in train.datasets[0].features:
+        if each.path.step[0] == LABEL_KEY:
+            return value_counts(each) or {}
+    return {}

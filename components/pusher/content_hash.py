@@ -1,0 +1,189 @@
+"""What a SavedModel computes, as one number: equal for two exports of the same model, whatever their bytes.
+
+The bytes of saved_model.pb differ from export to export: names of nodes, functions and shared resources carry
+counters and random parts, and their order is free. So the hash is taken over what is served instead, as a Merkle tree:
+
+* a signature is its name, method and the names, types and shapes of its inputs and outputs, and the digests of the
+  tensors that it returns;
+* a tensor is its operation, the operation's attributes, and the digests of its inputs (control inputs in any order);
+* a call is the digest of the function's body in place of its name;
+* a variable is its value, an asset its content, a constant its value; names stand for nothing.
+
+Whatever no signature (nor the initialisation) reaches does not count, and neither do devices, shared names and
+attributes that begin with `_`, nor anything in `assets.extra` but the class names. Tables are told apart by how they
+are initialised as a set, not each at its place of use: swapping two tables of the same types and nothing else would
+not be seen.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  registers the operations that the served graph takes from there
+
+INIT_SIGNATURE = "__saved_model_init_op"
+CLASSES_FILE = Path("assets.extra", "classes.txt")
+IGNORED_ATTRIBUTES = {"shared_name", "container", "config", "config_proto", "executor_type", "debug_name"}
+VARIABLE_OPS = {"VarHandleOp"}
+
+
+def content_hash(model_dir: Path) -> str:
+    """Hashes what a SavedModel computes.
+
+    Args:
+        model_dir: holds saved_model.pb, variables and assets.
+
+    Returns:
+        `sha256:` and 64 hexadecimal digits.
+    """
+    graph = tf.Graph()
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(model_dir))
+        leaves = {**_variables(graph, session), **_assets(meta_graph, model_dir)}
+    tree = _Tree(meta_graph.graph_def, leaves)
+    signatures = sorted(meta_graph.signature_def.items())
+    parts = [_signature(name, signature, tree) for name, signature in signatures]
+    classes = model_dir / CLASSES_FILE
+    parts.append(classes.read_bytes() if classes.exists() else b"")
+    return f"sha256:{_digest(*parts).hex()}"
+
+
+def _digest(*parts: bytes | str) -> bytes:
+    """Hashes parts so that moving a byte from one to the next changes the result."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "big"))
+        total.update(data)
+    return total.digest()
+
+
+def _variables(graph: tf.Graph, session: tf.compat.v1.Session) -> dict[str, bytes]:
+    """Node → digest of the variable's value."""
+    digests = {}
+    for operation in [each for each in graph.get_operations() if each.type in VARIABLE_OPS]:
+        dtype = operation.get_attr("dtype")
+        value = np.ascontiguousarray(session.run(tf.raw_ops.ReadVariableOp(resource=operation.outputs[0], dtype=dtype)))
+        content = repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
+        digests[operation.name] = _digest("variable", dtype.name, repr(value.shape), content)
+    return digests
+
+
+def _assets(meta_graph: Any, model_dir: Path) -> dict[str, bytes]:
+    """Node that stands for an asset's path → digest of the asset's content."""
+    return {
+        asset.tensor_info.name.split(":")[0]: _digest("asset", (model_dir / "assets" / asset.filename).read_bytes())
+        for asset in meta_graph.asset_file_def
+    }
+
+
+def _signature(name: str, signature: Any, tree: "_Tree") -> bytes:
+    parts: list[bytes | str] = [name, signature.method_name]
+    for side in (signature.inputs, signature.outputs):
+        for alias, info in sorted(side.items()):
+            parts += [alias, tf.as_dtype(info.dtype).name, str(tf.TensorShape(info.tensor_shape))]
+    if name == INIT_SIGNATURE:
+        parts += [tree.tensor(info.name) for _, info in sorted(signature.outputs.items())]
+    else:
+        inputs = {info.name.split(":")[0]: _digest("input", alias) for alias, info in signature.inputs.items()}
+        graph = tree.with_leaves(inputs)
+        parts += [graph.tensor(info.name) for _, info in sorted(signature.outputs.items())]
+    return _digest(*parts)
+
+
+class _Tree:
+    """Digests of the tensors of a graph and of the functions that it calls."""
+
+    def __init__(self, graph_def: Any, leaves: Mapping[str, bytes], functions: dict[str, bytes] | None = None):
+        self._graph_def = graph_def
+        self._library = {function.signature.name: function for function in graph_def.library.function}
+        self._functions = {} if functions is None else functions
+        self._nodes = _Nodes(graph_def.node, leaves, self._function)
+
+    def with_leaves(self, leaves: Mapping[str, bytes]) -> "_Tree":
+        """The same graph with more nodes that stand for themselves."""
+        return _Tree(self._graph_def, {**self._nodes.leaves, **leaves}, self._functions)
+
+    def tensor(self, name: str) -> bytes:
+        return self._nodes.tensor(name)
+
+    def _function(self, name: str) -> bytes:
+        if name not in self._functions:
+            self._functions[name] = _digest("recursion")
+            function = self._library[name]
+            arguments = {
+                argument.name: _digest("argument", str(index))
+                for index, argument in enumerate(function.signature.input_arg)
+            }
+            nodes = _Nodes(function.node_def, arguments, self._function)
+            results = [nodes.tensor(function.ret[argument.name]) for argument in function.signature.output_arg]
+            effects = sorted(nodes.tensor(node) for node in function.control_ret.values())
+            self._functions[name] = _digest("function", *results, "effects", *effects)
+        return self._functions[name]
+
+
+class _Nodes:
+    """Digests of the nodes of one graph or of one function's body."""
+
+    def __init__(self, nodes: Any, leaves: Mapping[str, bytes], function: Callable[[str], bytes]):
+        self.leaves = leaves
+        self._nodes = {node.name: node for node in nodes}
+        self._function = function
+        self._digests = dict(leaves)
+
+    def tensor(self, name: str) -> bytes:
+        """Digest of `node`, `node:0`, `node:output:0` or `^node`."""
+        node, _, output = name.removeprefix("^").partition(":")
+        self._visit(node)
+        return _digest(self._digests[node], output.removesuffix(":0") if output != "0" else "")
+
+    def _visit(self, root: str) -> None:
+        """Digests a node and all it depends on, inputs first. A node that waits for itself counts as a loop."""
+        stack, waiting = [root], set()
+        while stack:
+            name = stack[-1]
+            if name in self._digests:
+                stack.pop()
+                continue
+            open_inputs = [each for each in self._inputs(name) if each not in self._digests and each not in waiting]
+            if open_inputs and name not in waiting:
+                waiting.add(name)
+                stack += reversed(open_inputs)
+                continue
+            self._digests[name] = self._node(name)
+            stack.pop()
+
+    def _inputs(self, name: str) -> Iterator[str]:
+        return (each.removeprefix("^").partition(":")[0] for each in self._nodes[name].input)
+
+    def _node(self, name: str) -> bytes:
+        node = self._nodes[name]
+        data = [each for each in node.input if not each.startswith("^")]
+        control = [each for each in node.input if each.startswith("^")]
+        attributes = [
+            _digest(key, self._attribute(value))
+            for key, value in sorted(node.attr.items())
+            if not key.startswith("_") and key not in IGNORED_ATTRIBUTES
+        ]
+        return _digest(
+            node.op,
+            *attributes,
+            "inputs",
+            *(self._known(each) for each in data),
+            "control",
+            *sorted(self._known(each) for each in control),
+        )
+
+    def _known(self, name: str) -> bytes:
+        node, _, output = name.removeprefix("^").partition(":")
+        return _digest(self._digests.get(node, b"loop"), output.removesuffix(":0") if output != "0" else "")
+
+    def _attribute(self, value: Any) -> bytes:
+        if value.HasField("func"):
+            return self._function(value.func.name)
+        if value.list.func:
+            return _digest(*(self._function(each.name) for each in value.list.func))
+        return value.SerializeToString(deterministic=True)

@@ -1,0 +1,131 @@
+"""Decides whether the candidate becomes a version, and makes it one."""
+
+import datetime
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tfx import types
+from tfx.components.evaluator import constants as evaluator
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+from typing_extensions import override
+
+from components.gates import BLESSED_PROPERTY
+from components.pusher import install, versions
+from components.pusher.content_hash import content_hash
+
+MODEL_KEY = "model"
+MODEL_BLESSING_KEY = "model_blessing"
+INFRA_BLESSING_KEY = "infra_blessing"
+STATISTICS_KEY = "statistics"
+SCHEMA_KEY = "schema"
+SERVING_DIR_KEY = "serving_dir"
+KEEP_VERSIONS_KEY = "keep_versions"
+PUSHED_MODEL_KEY = "pushed_model"
+
+_logger = logging.getLogger("attention")
+
+
+class Executor(base_executor.BaseExecutor):
+    """Pushes, or says why not. Only a fault (a full disk, a broken model) is an exception."""
+
+    @override
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes a model that both blessings allow, unless the live version computes the same.
+
+        Args:
+            input_dict: `model`, `model_blessing`, `infra_blessing`, `statistics`, `schema`: one artifact each.
+            output_dict: `pushed_model`: gets the custom properties `pushed` (1 or 0), `version` (the pushed one,
+                otherwise the live one, 0: none), `reason`, `content_hash` and `pushed_destination`.
+            exec_properties: `serving_dir` and `keep_versions`.
+
+        Raises:
+            PushError: the version cannot be written; nothing has changed.
+            ValueError: `serving_dir` is not a path of this machine.
+        """
+        pushed_model = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
+        model_uri = artifact_utils.get_single_uri(input_dict[MODEL_KEY])
+        model_dir = Path(path_utils.serving_model_path(model_uri))
+        if "://" in exec_properties[SERVING_DIR_KEY]:
+            raise ValueError(
+                "`serving_dir` must be a path of a file system that renames at once, not an object store. "
+                f"Received: {exec_properties[SERVING_DIR_KEY]}."
+            )
+        serving_dir = Path(exec_properties[SERVING_DIR_KEY])
+
+        refusal = _refusal(input_dict, model_uri)
+        if refusal:
+            _publish(pushed_model, serving_dir, versions.latest_version(serving_dir), refusal, "")
+            return
+        digest = content_hash(model_dir)
+        live = versions.latest_version(serving_dir)
+        if live and versions.read_release(serving_dir, live).get("content_hash") == digest:
+            reason = f"Nothing new: version {live}, which is live, computes the same."
+            _publish(pushed_model, serving_dir, live, reason, digest)
+            return
+        run_id = self._context.pipeline_run_id if self._context and self._context.pipeline_run_id else ""
+
+        def write_release(release_dir: Path, version: int) -> None:
+            _write_release(release_dir, input_dict, {"version": version, "content_hash": digest, "run_id": run_id})
+
+        version = install.install(model_dir, serving_dir, write_release)
+        deleted = install.prune(serving_dir, exec_properties[KEEP_VERSIONS_KEY], protected={version, live})
+        reason = f"Pushed as version {version}." + (
+            f" Deleted, being older than the newest {exec_properties[KEEP_VERSIONS_KEY]}: "
+            f"{', '.join(map(str, deleted))}."
+            if deleted
+            else ""
+        )
+        _publish(pushed_model, serving_dir, version, reason, digest, pushed=True)
+
+
+def _refusal(input_dict: dict[str, list[types.Artifact]], model_uri: str) -> str:
+    """Why the blessings do not allow a push; empty if they do."""
+    for key, giver in ((MODEL_BLESSING_KEY, "The Evaluator"), (INFRA_BLESSING_KEY, "The ReleaseGate")):
+        blessing = artifact_utils.get_single_instance(input_dict[key])
+        if (
+            not blessing.has_custom_property(BLESSED_PROPERTY)
+            or blessing.get_int_custom_property(BLESSED_PROPERTY) != evaluator.BLESSED_VALUE
+        ):
+            return f"{giver} did not bless the model."
+        if blessing.has_custom_property(evaluator.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY):
+            blessed = blessing.get_string_custom_property(evaluator.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY)
+            if blessed != model_uri:
+                return f"{giver} blessed another model ({blessed})."
+    return ""
+
+
+def _write_release(release_dir: Path, input_dict: dict[str, list[types.Artifact]], record: dict[str, Any]) -> None:
+    """Lets a version say what it was made from: the next run's drift is measured against it."""
+    statistics = artifact_utils.get_single_instance(input_dict[STATISTICS_KEY])
+    for split in artifact_utils.decode_split_names(statistics.split_names):
+        source = Path(artifact_utils.get_split_uri([statistics], split), versions.STATISTICS_FILE)
+        target = release_dir / "statistics" / f"Split-{split}" / versions.STATISTICS_FILE
+        target.parent.mkdir(parents=True)
+        shutil.copyfile(source, target)
+    schema = io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(input_dict[SCHEMA_KEY]))
+    shutil.copyfile(schema, release_dir / versions.SCHEMA_FILE)
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    text = json.dumps({**record, "created": created, "tensorflow": tf.__version__}, indent=2)
+    (release_dir / versions.RELEASE_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _publish(
+    pushed_model: types.Artifact, serving_dir: Path, version: int, reason: str, digest: str, pushed: bool = False
+) -> None:
+    pushed_model.set_int_custom_property("pushed", int(pushed))
+    pushed_model.set_int_custom_property("version", version)
+    pushed_model.set_string_custom_property("reason", reason)
+    pushed_model.set_string_custom_property("content_hash", digest)
+    pushed_model.set_string_custom_property("pushed_destination", str(serving_dir / str(version)) if pushed else "")
+    _logger.info("Pusher %s", reason)

@@ -1,0 +1,135 @@
+"""The Evaluator's verdict as gates: every threshold with its measured value, passed ones too."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tensorflow_model_analysis.api import model_eval_lib
+from tensorflow_model_analysis.metrics import metric_specs
+from tensorflow_model_analysis.metrics.metric_types import MetricKey
+from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.slicer import slicer_lib
+from tensorflow_model_analysis.utils import model_util
+from tensorflow_model_analysis.writers import eval_config_writer
+
+from components.gates import Gate
+
+
+def quality_gates(evaluation_uri: str, blessed: bool) -> list[Gate]:
+    """Makes the gates `metric/<name>[/vs_live][/<slice>]` and `metric/blessing`.
+
+    A threshold counts as passed if the value is within it and TFMA, too, says so.
+
+    Args:
+        evaluation_uri: the Evaluator's output.
+        blessed: whether the Evaluator blessed the model.
+    """
+    eval_config = eval_config_writer.load_eval_run(evaluation_uri)[0]
+    validation = model_eval_lib.load_validation_result(evaluation_uri)
+    thresholds = metric_specs.metric_thresholds_from_metrics_specs(eval_config.metrics_specs, eval_config=eval_config)
+    baseline = model_util.get_baseline_model_spec(eval_config)
+    baseline_name = baseline.name if baseline else None
+    thresholds = {key: rules for key, rules in thresholds.items() if key.model_name != baseline_name}
+    failed = {
+        (_slice_name(slicer_lib.deserialize_slice_key(of_slice.slice_key)), MetricKey.from_proto(each.metric_key))
+        for of_slice in validation.metric_validations_per_slice
+        for each in of_slice.failures
+    }
+    gates = []
+    for slice_key, values in _values(evaluation_uri):
+        name = _slice_name(slice_key)
+        for key, rules in thresholds.items():
+            for slice_spec, threshold in rules:
+                if _applies(slice_spec, slice_key):
+                    live = values.get(key.make_baseline_key(baseline_name)) if baseline_name else None
+                    gates.append(_gate(key, name, threshold, values.get(key), live, (name, key) in failed))
+    for missing in validation.missing_slices:
+        wanted = [*missing.feature_keys, *(f"{key}={value}" for key, value in missing.feature_values.items())]
+        why = f"No row of the test split is in the slice {','.join(wanted) or '(all rows)'}, so its limits are not met."
+        gates.append(Gate("/".join(["metric", "missing_slice", *wanted]), False, None, None, why))
+    if not gates:
+        gates.append(Gate("metric", False, 0, 1, "No metric was measured against a threshold; at least one is needed."))
+    why = f"The Evaluator {'blessed' if blessed else 'did not bless'} the model."
+    return [*gates, Gate("metric/blessing", blessed and validation.validation_ok, float(blessed), 1, why)]
+
+
+def _values(evaluation_uri: str) -> Iterator[tuple[Any, dict[MetricKey, float]]]:
+    """Slice by slice, its key and its scalar metrics."""
+    for of_slice in model_eval_lib.load_metrics(evaluation_uri):
+        if of_slice.HasField("cross_slice_key"):
+            continue
+        yield (
+            slicer_lib.deserialize_slice_key(of_slice.slice_key),
+            {
+                MetricKey.from_proto(each.key): each.value.double_value.value
+                for each in of_slice.metric_keys_and_values
+                if each.value.WhichOneof("type") == "double_value"
+            },
+        )
+
+
+def _applies(slice_spec: Any, slice_key: Any) -> bool:
+    if slice_spec is None:
+        return True
+    if not isinstance(slice_spec, config_pb2.SlicingSpec):
+        return False
+    return slicer_lib.SingleSliceSpec(spec=slice_spec).is_slice_applicable(slice_key)
+
+
+def _slice_name(slice_key: Any) -> str:
+    return ",".join(f"{column}={_text(value)}" for column, value in slice_key)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """One bound of a threshold, with the value it bounds in the bound's own unit."""
+
+    value: float
+    limit: float
+    at_least: bool
+    relative: bool = False
+
+    @property
+    def margin(self) -> float:
+        """How far within the bound the value is; negative if it is not, or is no number."""
+        margin = self.value - self.limit if self.at_least else self.limit - self.value
+        return -math.inf if math.isnan(margin) else margin
+
+
+def _limits(threshold: Any, value: float, live: float | None) -> Iterator[_Limit]:
+    if isinstance(threshold, config_pb2.GenericValueThreshold):
+        if threshold.HasField("lower_bound"):
+            yield _Limit(value, threshold.lower_bound.value, at_least=True)
+        if threshold.HasField("upper_bound"):
+            yield _Limit(value, threshold.upper_bound.value, at_least=False)
+        return
+    higher_is_better = threshold.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
+    if threshold.HasField("absolute"):
+        yield _Limit(value, threshold.absolute.value, higher_is_better)
+    if threshold.HasField("relative"):
+        yield _Limit(value / live if live else math.nan, threshold.relative.value, higher_is_better, relative=True)
+
+
+def _gate(
+    key: MetricKey, slice_name: str, threshold: Any, value: float | None, live: float | None, failed: bool
+) -> Gate:
+    change = isinstance(threshold, config_pb2.GenericChangeThreshold)
+    metric = f"{key.name}@{key.sub_key}" if key.sub_key else key.name
+    name = "/".join(part for part in ("metric", metric, "vs_live" if change else "", slice_name) if part)
+    where = f"on {slice_name}" if slice_name else "on the test split"
+    limits = [] if value is None else list(_limits(threshold, value, live))
+    if value is None or not limits:
+        missing = "was not measured" if value is None else "has a threshold without a bound"
+        return Gate(name, False, value, None, f"{metric} {missing} {where}.")
+    worst = min(limits, key=lambda limit: limit.margin)
+    measured = f"changed by {value:+.4f}" if change else f"is {value:.4f}"
+    against = f" against the live version's {live:.4f}" if change and live is not None else ""
+    asked = f"{'at least' if worst.at_least else 'at most'} {worst.limit:.4f}"
+    unit = " of the live version's value" if worst.relative else ""
+    why = f"{metric} {where} {measured}{against}; {asked}{unit} is asked for."
+    return Gate(name, worst.margin >= 0 and not failed, worst.value, worst.limit, why)
