@@ -1,0 +1,201 @@
+"""What gRPC and REST share: find the version, run the call in a worker thread, count it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from google.protobuf.message import Message
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+from deploy.serving.examples import classify, multi_inference, regress
+from deploy.serving.metrics import ServingMetrics
+from deploy.serving.model_manager import ModelManager
+from deploy.serving.predict import DEFAULT_SIGNATURE, predict
+from deploy.serving.servable import Servable
+from deploy.serving.session import Runner
+from deploy.serving.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, ServingError
+from deploy.serving.tensors import Array
+
+SIGNATURE_FIELD = "signature_def"
+
+Signatures = Mapping[str, Any]
+Job = Callable[[Servable, Signatures, Runner], Any]
+
+
+class ServingCore:
+    """The calls of PredictionService and ModelService, whatever protocol they come by."""
+
+    def __init__(self, manager: ModelManager, metrics: ServingMetrics, workers: int) -> None:
+        """Takes calls at once.
+
+        Args:
+            manager: Holds the models.
+            metrics: Is told of every call.
+            workers: Threads that run calls beside each other.
+        """
+        self.manager = manager
+        self.metrics = metrics
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="inference")
+
+    async def predict(self, request: Any, entrypoint: str = "GRPC", deadline: float | None = None) -> Any:
+        """PredictRequest to PredictResponse."""
+        _require_model_spec(request)
+
+        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
+            return predict(servable.model_name, servable.version, signatures, runner, request)
+
+        return await self.run(request.model_spec, "Predict", entrypoint, job, deadline)
+
+    async def classify(self, request: Any, entrypoint: str = "GRPC", deadline: float | None = None) -> Any:
+        """ClassificationRequest to ClassificationResponse."""
+        _require_model_spec(request)
+
+        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
+            return classify(servable.model_name, servable.version, signatures, runner, request)
+
+        return await self.run(request.model_spec, "Classify", entrypoint, job, deadline)
+
+    async def regress(self, request: Any, entrypoint: str = "GRPC", deadline: float | None = None) -> Any:
+        """RegressionRequest to RegressionResponse."""
+        _require_model_spec(request)
+
+        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
+            return regress(servable.model_name, servable.version, signatures, runner, request)
+
+        return await self.run(request.model_spec, "Regress", entrypoint, job, deadline)
+
+    async def multi_inference(self, request: Any, deadline: float | None = None) -> Any:
+        """MultiInferenceRequest to MultiInferenceResponse; the first task says which model."""
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+
+        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
+            return multi_inference(servable.version, signatures, runner, request)
+
+        return await self.run(spec, "MultiInference", "GRPC", job, deadline)
+
+    async def run(self, model_spec: Any, api: str, entrypoint: str, job: Job, deadline: float | None = None) -> Any:
+        """Runs a job on the version that a ModelSpec names.
+
+        Args:
+            model_spec: ModelSpec.
+            api: Name of the call, for the metrics.
+            entrypoint: `GRPC` or `REST`, for the metrics.
+            job: Runs in a worker thread.
+            deadline: `time.monotonic()` after which nobody waits for the answer; such work is not begun.
+
+        Returns:
+            What the job returned.
+
+        Raises:
+            ServingError: No such version, or what the job raised.
+        """
+        started = time.perf_counter()
+        status = "OK"
+        servable: Servable | None = None
+        try:
+            servable = self.manager.find(model_spec)
+            return await self._submit(servable, api, job, deadline)
+        except ServingError as error:
+            status = error.name
+            raise
+        except asyncio.CancelledError:
+            status = "CANCELLED"
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            self._record(servable, model_spec, api, entrypoint, status, seconds)
+
+    async def _submit(self, servable: Servable, api: str, job: Job, deadline: float | None) -> Any:
+        def work() -> Any:
+            if deadline is not None and time.monotonic() > deadline:
+                raise DeadlineExceededError("The deadline passed before the request could be run.")
+            model = servable.model
+            if model is None:
+                raise NotFoundError(
+                    f"Servable not found for request: Specific({servable.model_name}, {servable.version})"
+                )
+            return job(servable, model.signatures, _TimedRunner(model, self.metrics, servable.model_name, api))
+
+        # No await between `find` and `hold`, so that unloading cannot come between them. The hold ends with the
+        # thread's work, not with the client's patience: a cancelled call may still be running.
+        servable.hold()
+        future = self._pool.submit(work)
+        future.add_done_callback(lambda _: servable.release())
+        return await asyncio.wrap_future(future)
+
+    def _record(
+        self, servable: Servable | None, spec: Any, api: str, entrypoint: str, status: str, seconds: float
+    ) -> None:
+        """Counts a call; names that clients invent must not become labels, or the page grows without end."""
+        name = spec.name if self.manager.states(spec.name) else ""
+        self.metrics.record(name, api, entrypoint, status, seconds)
+        if servable is not None:
+            signature = spec.signature_name or DEFAULT_SIGNATURE
+            known = servable.model is not None and signature in servable.model.signatures
+            self.metrics.record_version(name, servable.version, signature if known else "", status, seconds)
+
+    def metadata(self, request: Any) -> Any:
+        """GetModelMetadataRequest to GetModelMetadataResponse."""
+        _require_model_spec(request)
+        if not request.metadata_field:
+            raise InvalidArgumentError("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != SIGNATURE_FIELD:
+                raise InvalidArgumentError(f"Metadata field {field} is not supported")
+        servable = self.manager.find(request.model_spec)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for name, signature in (servable.model.signatures if servable.model else {}).items():
+            signatures.signature_def[name].CopyFrom(signature)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.name = servable.model_name
+        response.model_spec.version.value = servable.version
+        response.metadata[SIGNATURE_FIELD].Pack(signatures)
+        return response
+
+    def model_status(self, request: Any) -> Any:
+        """GetModelStatusRequest to GetModelStatusResponse; a version label is not looked at."""
+        _require_model_spec(request)
+        name = request.model_spec.name
+        states = self.manager.states(name)
+        if request.model_spec.HasField("version"):
+            version = request.model_spec.version.value
+            states = [servable for servable in states if servable.version == version]
+            if not states:
+                raise NotFoundError(f"Could not find version {version} of model {name}")
+        if not states:
+            raise NotFoundError(f"Could not find any versions of model {name}")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for servable in states:
+            entry = response.model_version_status.add(version=servable.version, state=servable.state.value)
+            fill_status(entry.status, servable.error)
+        return response
+
+    def close(self) -> None:
+        """Waits for what is running; no call may come any more."""
+        self._pool.shutdown(wait=True)
+
+
+class _TimedRunner:
+    """Passes on to a runner and notes the time that the graph took."""
+
+    def __init__(self, runner: Runner, metrics: ServingMetrics, model_name: str, api: str) -> None:
+        self._runner, self._metrics, self._model_name, self._api = runner, metrics, model_name, api
+
+    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
+        started = time.perf_counter()
+        outputs = self._runner.run(feeds, fetches)
+        self._metrics.record_runtime(self._model_name, self._api, time.perf_counter() - started)
+        return outputs
+
+
+def fill_status(status: Any, error: ServingError | None) -> None:
+    """Writes an error, or OK, into a StatusProto."""
+    status.error_code = 0 if error is None else error.code
+    status.error_message = "" if error is None else error.message
+
+
+def _require_model_spec(request: Message) -> None:
+    if not request.HasField("model_spec"):
+        raise InvalidArgumentError("Missing ModelSpec")

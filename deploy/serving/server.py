@@ -1,0 +1,225 @@
+"""The server process: models, gRPC, REST, health and reflection, from start to drained end."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import tensorflow as tf
+from aiohttp import web
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from deploy.serving.core import ServingCore
+from deploy.serving.flags import ServerOptions
+from deploy.serving.metrics import ServingMetrics
+from deploy.serving.model_config import read_model_config, single_model_config
+from deploy.serving.model_manager import LoadOptions, ModelManager
+from deploy.serving.monitoring_config import metrics_path
+from deploy.serving.prediction_service import ModelService, PredictionService
+from deploy.serving.rest import create_app
+from deploy.serving.servable import Servable
+from deploy.serving.service_descriptors import SERVICES, service_descriptors
+from deploy.serving.session import LoadedModel
+from deploy.serving.status import ServingError
+from deploy.serving.warmup import warm_up
+
+logger = logging.getLogger("attention.serving")
+
+_UNLIMITED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a running server listens; `rest` is None without REST."""
+
+    grpc: int
+    rest: int | None
+
+
+class Server:
+    """A whole server on the running event loop."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        """Reads the configuration files; nothing is loaded and no port is taken yet.
+
+        Raises:
+            ServingError: A configuration file cannot be read.
+        """
+        self._options = options
+        self._metrics_path = metrics_path(options.monitoring_config_file)
+        self._config = self._read_config()
+        self.manager = ModelManager(
+            self._load,
+            LoadOptions(
+                file_system_poll_wait_seconds=options.file_system_poll_wait_seconds,
+                max_num_load_retries=options.max_num_load_retries,
+                load_retry_interval_seconds=options.load_retry_interval_micros / 1e6,
+                allow_version_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
+            ),
+        )
+        workers = options.grpc_max_threads or 4 * (os.cpu_count() or 1)
+        self.core = ServingCore(self.manager, ServingMetrics(), workers)
+        self._health = health.aio.HealthServicer()
+        self._grpc: Any = None
+        self._rest: web.AppRunner | None = None
+        self._config_poll: asyncio.Task[None] | None = None
+
+    async def start(self) -> Addresses:
+        """Loads the models, then takes the ports: a client that can connect is answered.
+
+        Raises:
+            ServingError: A model cannot be served.
+            OSError: A port is taken.
+        """
+        await self.manager.reload(self._config, wait_for_base_path=True)
+        self.manager.start()
+        addresses = Addresses(await self._start_grpc(), await self._start_rest())
+        if self._options.model_config_file is not None and self._options.model_config_file_poll_wait_seconds > 0:
+            self._config_poll = asyncio.get_running_loop().create_task(self._poll_config())
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        return addresses
+
+    async def stop(self) -> None:
+        """Turns health off, takes no new calls, waits for those under way, frees the models."""
+        await self._health.enter_graceful_shutdown()
+        if self._config_poll is not None:
+            self._config_poll.cancel()
+        if self._grpc is not None:
+            await self._grpc.stop(self._options.drain_seconds)
+        if self._rest is not None:
+            await self._rest.cleanup()
+        self.core.close()
+        await self.manager.stop()
+
+    def _read_config(self) -> Any:
+        if self._options.model_config_file is not None:
+            return read_model_config(self._options.model_config_file)
+        return single_model_config(self._options.model_name, os.path.abspath(self._options.model_base_path))
+
+    def _load(self, servable: Servable) -> LoadedModel:
+        """Loads and warms up one version; runs in the loading thread."""
+        options = self._options
+        threads = (options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism)
+        model = LoadedModel(servable.path, threads)
+        try:
+            if options.enable_model_warmup:
+                warm_up(servable.path, model.signatures, model)
+        except ServingError:
+            model.close()
+            raise
+        return model
+
+    async def _start_grpc(self) -> int:
+        arguments = [
+            ("grpc.max_send_message_length", _UNLIMITED),
+            ("grpc.max_receive_message_length", _UNLIMITED),
+            ("grpc.so_reuseport", 0),
+            *self._options.channel_arguments(),
+        ]
+        server = grpc.aio.server(options=arguments)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(self.core), server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.core), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection(
+            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server, service_descriptors()
+        )
+        address = f"{self._options.bind_address}:{self._options.port}"
+        try:
+            port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"gRPC cannot listen on {address}: {error}") from error
+        await server.start()
+        self._grpc = server
+        return int(port)
+
+    async def _start_rest(self) -> int | None:
+        if self._options.rest_api_port is None:
+            return None
+        runner = web.AppRunner(
+            create_app(self.core, self._metrics_path), access_log=None, shutdown_timeout=self._options.drain_seconds
+        )
+        await runner.setup()
+        self._rest = runner
+        site = web.TCPSite(runner, self._options.bind_address, self._options.rest_api_port)
+        await site.start()
+        return int(runner.addresses[0][1])
+
+    async def _poll_config(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.model_config_file_poll_wait_seconds)
+            try:
+                config = await asyncio.to_thread(self._read_config)
+                if config != self._config:
+                    await self.manager.reload(config)
+                    self._config = config
+            except ServingError as error:
+                logger.error("The model config file is not taken over: %s", error)
+
+
+async def serve(options: ServerOptions, on_ready: Callable[[Addresses], None] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Args:
+        options: Of the server.
+        on_ready: Is told where the server listens.
+
+    Raises:
+        ServingError: A model or a configuration file cannot be served.
+        OSError: A port is taken.
+    """
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    server = Server(options)
+    starting = loop.create_task(server.start())
+    waiting = loop.create_task(stopping.wait())
+    try:
+        await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            addresses = starting.result()
+            # Collections need not walk through TensorFlow again and again: it is here to stay.
+            gc.collect()
+            gc.freeze()
+            if on_ready is not None:
+                on_ready(addresses)
+            await waiting
+    finally:
+        for task in (starting, waiting):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ServingError, OSError):
+                await task
+        logger.info("Stopping.")
+        await server.stop()
+
+
+def run_server(options: ServerOptions) -> int:
+    """Runs a server in this process until it is told to stop.
+
+    Returns:
+        The exit code: 0 after a drained end, 1 if the server could not start (the reason is on standard error).
+    """
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
+    logger.setLevel(logging.INFO)
+    tf.get_logger().setLevel("ERROR")
+
+    def announce(addresses: Addresses) -> None:
+        rest = "" if addresses.rest is None else f", REST on {options.bind_address}:{addresses.rest}"
+        print(f"Ready: gRPC on {options.bind_address}:{addresses.grpc}{rest}.", file=sys.stderr, flush=True)
+
+    try:
+        asyncio.run(serve(options, announce))
+    except (ServingError, OSError, ValueError) as error:
+        print(f"Failed to start server. Error: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
