@@ -1,0 +1,180 @@
+"""The commands `serve` and `predict`; neither imports TensorFlow before it has to."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.serving.flags import ServerOptions
+
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+_FLAGS = (
+    click.option("--model_name", default="default", show_default=True, help="Name that clients ask for."),
+    click.option("--model_base_path", default="", help="Directory that holds the version directories."),
+    click.option("--model_config_file", type=_FILE, help="Several models, in protobuf text format."),
+    click.option("--model_config_file_poll_wait_seconds", type=float, default=0.0, help="0: read it once."),
+    click.option("--port", type=int, default=8500, show_default=True, help="gRPC; 0: any free one."),
+    click.option("--rest_api_port", type=int, help="REST; 0: any free one; default: no REST."),
+    click.option("--bind_address", default="0.0.0.0", show_default=True, help="Address to listen on."),
+    click.option("--file_system_poll_wait_seconds", type=float, default=1.0, show_default=True, help="0: look once."),
+    click.option("--max_num_load_retries", type=int, default=5, show_default=True),
+    click.option("--load_retry_interval_micros", type=int, default=60_000_000, show_default=True),
+    click.option("--allow_version_labels_for_unavailable_models", type=bool, default=False, show_default=True),
+    click.option("--enable_model_warmup", type=bool, default=True, show_default=True),
+    click.option("--monitoring_config_file", type=_FILE, help="`prometheus_config { enable: true }`"),
+    click.option("--grpc_max_threads", type=int, default=0, help="Requests run beside each other; 0: 4 per processor."),
+    click.option("--grpc_channel_arguments", default="", help="name=value,name=value"),
+    click.option("--tensorflow_intra_op_parallelism", type=int, default=0),
+    click.option("--tensorflow_inter_op_parallelism", type=int, default=0),
+    click.option("--drain_seconds", type=float, default=30.0, show_default=True, help="How long a stop waits."),
+)
+
+
+def server_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command the flags of the server, by the original's names."""
+    for option in reversed(_FLAGS):
+        command = option(command)
+    return command
+
+
+def start_server(**flags: Any) -> int:
+    """Serves until SIGTERM or Ctrl-C.
+
+    Args:
+        **flags: Values of `server_flags`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        click.UsageError: The flags do not go together.
+    """
+    try:
+        options = ServerOptions(**flags)
+        options.channel_arguments()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    from deploy.serving.server import run_server
+
+    return run_server(options)
+
+
+@click.command()
+@server_flags
+@click.pass_context
+def serve(context: click.Context, **flags: Any) -> None:
+    """Serve SavedModels over TF Serving's gRPC and REST; new versions are picked up while it runs."""
+    context.exit(start_server(**flags))
+
+
+@click.command()
+@click.argument("texts", nargs=-1)
+@click.option("--file", type=_FILE, help="Lines of text, JSON Lines, .csv or .tsv; default: standard input.")
+@click.option("--server", default="localhost:8500", show_default=True, metavar="HOST:PORT", help="gRPC address.")
+@click.option("--model_name", default="default", show_default=True, envvar="ATTENTION_MODEL_NAME", show_envvar=True)
+@click.option("--version", type=int, help="Ask this version; default: the newest.")
+@click.option("--version_label", help="Ask the version with this label, such as stable.")
+@click.option("--timeout_seconds", type=float, default=10.0, show_default=True)
+@click.option("--explain", is_flag=True, help="Shade each word by the attention that it drew.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a heat map page (HTML).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
+def predict(
+    texts: tuple[str, ...],
+    file: Path | None,
+    server: str,
+    model_name: str,
+    version: int | None,
+    version_label: str | None,
+    timeout_seconds: float,
+    explain: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask a served model: TEXTS, a file, or standard input, one row each."""
+    from deploy.serving.client import PredictionClient, PredictionError
+
+    try:
+        rows = _rows(texts, file)
+        with PredictionClient(
+            server, model_name, version=version, label=version_label, timeout_seconds=timeout_seconds
+        ) as client:
+            predictions = client.explain(rows) if explain or out else client.predict(rows)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except PredictionError as error:
+        raise click.ClickException(f"{server} did not answer for model {model_name}: {error}") from error
+    if out is not None:
+        from deploy.serving.shading import heat_map_page
+
+        out.write_text(heat_map_page(predictions, f"What {model_name} attended to"), encoding="utf-8")
+        click.echo(f"Wrote {out}.", err=True)
+    if as_json:
+        _print_json(predictions)
+    elif explain:
+        _print_shaded(predictions)
+    elif out is None:
+        _print_table(rows, predictions)
+
+
+def _rows(texts: tuple[str, ...], file: Path | None) -> list[Any]:
+    from deploy.serving.input_rows import read_rows, rows_of_lines
+
+    if texts and file is not None:
+        raise ValueError("Give texts or `--file`, not both.")
+    if texts:
+        return list(texts)
+    if file is not None:
+        return list(read_rows(file))
+    if sys.stdin.isatty():
+        click.echo("One row per line; end with Ctrl-D.", err=True)
+    return list(rows_of_lines(click.get_text_stream("stdin", encoding="utf-8")))
+
+
+def _print_json(predictions: Iterable[Any]) -> None:
+    for prediction in predictions:
+        click.echo(json.dumps(asdict(prediction), ensure_ascii=False))
+
+
+def _print_shaded(predictions: Iterable[Any]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from deploy.serving.shading import shaded
+
+    console = Console()
+    for prediction in predictions:
+        console.print(Text(f"{prediction.label} ({prediction.probability:.1%})", style="bold"))
+        console.print(shaded(prediction))
+        console.print()
+
+
+def _print_table(rows: Sequence[Any], predictions: Sequence[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("label", style="bold")
+    table.add_column("probability", justify="right")
+    table.add_column("row", ratio=1, no_wrap=True, overflow="ellipsis")
+    for row, prediction in zip(rows, predictions, strict=True):
+        shown = row if isinstance(row, str) else ", ".join(f"{name}={value}" for name, value in row.items())
+        table.add_row(Text(prediction.label), f"{prediction.probability:.1%}", Text(" ".join(shown.split())))
+    Console().print(table)
+
+
+@click.group()
+def main() -> None:
+    """Serve models and ask them."""
+
+
+main.add_command(serve)
+main.add_command(predict)
+
+if __name__ == "__main__":
+    main()
