@@ -113,6 +113,14 @@ class PredictionClient:
         """
         return self._run("explain", rows)
 
+    def inputs(self) -> dict[str, str]:
+        """What the model reads: type name (`string`, `float`, …) by input.
+
+        Raises:
+            PredictionError: The server does not know the model, or did not answer.
+        """
+        return {name: kind.name for name, kind in self._inputs_of("serving_default").types.items()}
+
     def versions(self) -> dict[int, str]:
         """State of every version that the server knows: START, LOADING, AVAILABLE, UNLOADING or END.
 

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deploy.serving.flags import ServerOptions
+
+if TYPE_CHECKING:
+    from deploy.serving.client import PredictionClient
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -99,10 +102,10 @@ def predict(
     from deploy.serving.client import PredictionClient, PredictionError
 
     try:
-        rows = _rows(texts, file)
         with PredictionClient(
             server, model_name, version=version, label=version_label, timeout_seconds=timeout_seconds
         ) as client:
+            rows = _rows(texts, file, client)
             predictions = client.explain(rows) if explain or out else client.predict(rows)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -121,13 +124,17 @@ def predict(
         _print_table(rows, predictions)
 
 
-def _rows(texts: tuple[str, ...], file: Path | None) -> list[Any]:
-    from deploy.serving.input_rows import read_rows, rows_of_lines
+def _rows(texts: tuple[str, ...], file: Path | None, client: "PredictionClient") -> list[Any]:
+    from deploy.serving.input_rows import is_table, read_rows, rows_of_lines
 
     if texts and file is not None:
         raise ValueError("Give texts or `--file`, not both.")
     if texts:
         return list(texts)
+    if file is not None and is_table(file):
+        # A table may well have columns that the model does not read, its label for one.
+        known = client.inputs()
+        return [{name: value for name, value in row.items() if name in known} for row in read_rows(file)]
     if file is not None:
         return list(read_rows(file))
     if sys.stdin.isatty():

@@ -5,25 +5,33 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from deploy.serving.rows import Row
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def read_rows(file: Path) -> Iterator[Row]:
+def is_table(file: Path) -> bool:
+    """Whether a file has a header with columns."""
+    return file.suffix.lower() in _DELIMITERS
+
+
+def read_rows(file: Path) -> Iterator[Any]:
     """Reads a file by its suffix: `.csv` and `.tsv` by their header, everything else line by line.
+
+    Returns:
+        Dicts by feature for a table, else what `rows_of_lines` makes of the lines.
 
     Raises:
         ValueError: A line cannot be read.
     """
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        delimiter = _DELIMITERS.get(file.suffix.lower())
-        if delimiter is None:
+        if is_table(file):
+            for record in csv.DictReader(stream, delimiter=_DELIMITERS[file.suffix.lower()]):
+                yield {feature_name(column): value for column, value in record.items() if column}
+        else:
             yield from rows_of_lines(stream)
-            return
-        for record in csv.DictReader(stream, delimiter=delimiter):
-            yield {feature_name(column): value for column, value in record.items() if column}
 
 
 def rows_of_lines(lines: Iterable[str]) -> Iterator[Row]:

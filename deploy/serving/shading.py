@@ -27,13 +27,14 @@ def shades(words: Sequence[Word]) -> list[float]:
     return [word.weight / greatest if greatest > 0 else 0.0 for word in words]
 
 
-def shaded_text(words: Sequence[Word]) -> Text:
-    """The words with a background that grows stronger with attention, each feature on a line of its own.
+def shaded(prediction: Prediction) -> Text:
+    """The words of a prediction with a background that grows stronger with attention, each feature on a line of its own.
 
     The weight is not told by colour alone: words above half of the strongest are bold, above a fifth underlined.
     """
     text = Text()
     feature = None
+    words = prediction.words
     for word, shade in zip(words, shades(words), strict=True):
         if word.feature != feature:
             if feature is not None:
