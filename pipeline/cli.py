@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deploy.serving.commands import predict, serve_command
+from deploy.serving.commands import predict, server_flags, start_server
 from pipeline.assets import AssetError
 from pipeline.config import ConfigError, PipelineConfig, json_schema, load, override, parse
 
@@ -224,10 +224,26 @@ def doctor(context, as_json) -> None:
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE")
 @click.option("--workspace", "-w", type=click.Path(path_type=Path), help="Default: workspace/NAME.")
-@serve_command
+@server_flags
 @click.pass_context
 def serve(context, config, settings, workspace, **flags) -> None:
-    """Serve a model over the TF Serving API, by the original's flags or by CONFIG."""
+    """Serve over the TF Serving API: the model of CONFIG (or of a preset), or any by the original's flags.
+
+    \b
+    attention serve reviews
+    attention serve --model_name NAME --model_base_path DIR --port P --rest_api_port R
+    """
+    if config is not None:
+        with plain_errors():
+            resolved = resolve_config(config, (), None, settings)
+        defaults = {
+            "model_name": resolved.name,
+            "model_base_path": str(workspace_of(resolved, workspace).serving(resolved.name)),
+            **resolved.serving.model_dump(),
+        }
+        told = click.core.ParameterSource.COMMANDLINE
+        flags |= {name: value for name, value in defaults.items() if context.get_parameter_source(name) != told}
+    context.exit(start_server(**flags))
 
 
 main.add_command(predict)

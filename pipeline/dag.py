@@ -132,11 +132,7 @@ def _example_gen(config: PipelineConfig, workspace: Workspace) -> BaseNode:
         resolved = {split: assets.resolve(path) for split, path in source.items()}
     input_base, patterns = resolve_inputs(resolved)
     return ExampleGen(
-        input_base=input_base,
-        input_config=tfx.proto.Input(
-            splits=[tfx.proto.Input.Split(name=split, pattern=pattern) for split, pattern in patterns]
-        ),
-        options=config.example_gen_options(str(workspace.quarantine)),
+        input_base=input_base, inputs=patterns, options=config.example_gen_options(str(workspace.quarantine))
     )
 
 
