@@ -139,7 +139,7 @@ def _rows(texts: tuple[str, ...], file: Path | None, client: "PredictionClient")
         return list(read_rows(file))
     if sys.stdin.isatty():
         click.echo("One row per line; end with Ctrl-D.", err=True)
-    return list(rows_of_lines(click.get_text_stream("stdin", encoding="utf-8")))
+    return list(rows_of_lines(sys.stdin))
 
 
 def _print_json(predictions: Iterable[Any]) -> None:

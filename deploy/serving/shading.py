@@ -28,7 +28,7 @@ def shades(words: Sequence[Word]) -> list[float]:
 
 
 def shaded(prediction: Prediction) -> Text:
-    """The words of a prediction with a background that grows stronger with attention, each feature on a line of its own.
+    """The words with a background that grows stronger with attention, each feature on a line of its own.
 
     The weight is not told by colour alone: words above half of the strongest are bold, above a fifth underlined.
     """
