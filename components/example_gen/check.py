@@ -61,7 +61,7 @@ def check(batch: Batch, options: ExampleGenOptions) -> Checked:
 
     def text_of(column: str) -> pa.Array:
         values = values_of(column)
-        text, damaged = _as_text(values)
+        text, damaged = as_text(values)
         verdicts.refuse(damaged, "undecodable", column, values)
         return text
 
@@ -75,7 +75,7 @@ def check(batch: Batch, options: ExampleGenOptions) -> Checked:
     for column in options.columns:
         if column.type == "number":
             values = values_of(column.column)
-            features[column.name], not_a_number = _as_number(values)
+            features[column.name], not_a_number = as_number(values)
             verdicts.refuse(not_a_number, "not_a_number", column.column, values)
         else:
             features[column.name] = text_of(column.column)
@@ -96,7 +96,7 @@ def check(batch: Batch, options: ExampleGenOptions) -> Checked:
     return Checked(features, group, int(verdicts.usable.sum()), sorted(verdicts.bad, key=lambda row: row.row))
 
 
-def _as_text(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
+def as_text(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """Any column as large_string, empty ones null; and which rows hold bytes that are no UTF-8."""
     damaged = np.zeros(len(values), bool)
     if pa.types.is_dictionary(values.type):
@@ -121,7 +121,7 @@ def _is_damaged(value: bytes | None) -> bool:
     return False
 
 
-def _as_number(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
+def as_number(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """Any column as float32, missing ones null; and which rows hold something that is no finite float32."""
     kind = values.type
     if (
@@ -133,7 +133,7 @@ def _as_number(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
         doubles = (values.cast(pa.uint8()) if pa.types.is_boolean(kind) else values).cast(pa.float64(), safe=False)
         wrong = np.zeros(len(values), bool)
     else:
-        text, damaged = _as_text(values)
+        text, damaged = as_text(values)
         text = _null_where_empty(pc.utf8_trim_whitespace(text))
         text = _null_where(text, _mask(pc.is_in(pc.utf8_lower(text), _NO_NUMBER)))
         is_number = _mask(pc.match_substring_regex(text, _NUMBER))

@@ -16,6 +16,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.example_gen.errors import InputDataError
+from components.example_gen.files import matching_files
 from components.example_gen.gather import gather_quarantine, gather_reports, judge
 from components.example_gen.ingest import PARTS, IngestDoFn, split_uri
 from components.example_gen.inputs import WHOLE, shared_folder
@@ -106,7 +107,7 @@ def _plan(exec_properties: dict[str, Any], options: ExampleGenOptions) -> list[U
     config = example_gen_pb2.Input()
     json_format.Parse(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
     patterns = {split.name: os.path.join(base, split.pattern) for split in config.splits}
-    found = {name: data_files(fileio.glob(pattern)) for name, pattern in patterns.items()}
+    found = {name: data_files(matching_files(pattern)) for name, pattern in patterns.items()}
     for name, paths in found.items():
         if not paths:
             raise InputDataError(f"No data file matches `{patterns[name]}`.")

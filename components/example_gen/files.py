@@ -1,6 +1,7 @@
 """Opens a file wherever it lies and however it is compressed."""
 
 import contextlib
+import glob
 import lzma
 import shutil
 import tempfile
@@ -18,6 +19,15 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\
 def is_remote(path: str) -> bool:
     """Whether the path names another file system than the machine's own."""
     return "://" in path
+
+
+def matching_files(pattern: str) -> list[str]:
+    """The paths that a glob matches, sorted."""
+    if not is_remote(pattern):
+        return sorted(glob.glob(pattern))
+    from tfx.dsl.io import fileio
+
+    return sorted(fileio.glob(pattern))
 
 
 def open_raw(path: str) -> IO[bytes]:

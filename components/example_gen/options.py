@@ -1,6 +1,5 @@
 """What the user's config says about the table, as it travels to the executor."""
 
-import codecs
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -51,8 +50,7 @@ class TableOptions(_Frozen):
     def _encoding_is_known(cls, encoding: str | None) -> str | None:
         if encoding is not None:
             try:
-                b"".decode(encoding)
-                codecs.lookup(encoding)
+                b" ".decode(encoding, "replace")
             except LookupError as error:
                 raise ValueError(
                     f"`encoding` must be a text encoding that Python knows. Received: {encoding}"

@@ -1,6 +1,5 @@
 """Looks at every input file once and cuts the work into units, so that a wrong input is told before any work."""
 
-import io
 import itertools
 import logging
 import os
@@ -138,7 +137,8 @@ def _plan_csv(unit: Unit, head: bytes, wanted: tuple[str, ...], encoding: str | 
     sample = decode(head, encoding)
     is_tsv = re.search(r"\.(tsv|tab)\b", unit.name.lower()) is not None
     dialect: Dialect = sniff_dialect(sample, len(head) < SAMPLE_BYTES, wanted, delimiter, is_tsv)
-    header = read_header(io.StringIO(sample, newline=dialect.newline), dialect)
+    lines = (line + dialect.newline for line in sample.split(dialect.newline))
+    header = read_header(lines, dialect)
     return _with(unit, encoding=encoding, dialect=dialect, columns=tuple(header))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from google.protobuf import message
 
 from components.example_gen.errors import InputDataError
 from components.example_gen.readers.batch import MAX_BATCH_BYTES, MAX_BATCH_ROWS, BadRow, Batch
@@ -47,30 +48,43 @@ def _records(path: str, name: str) -> Iterator[list[bytes]]:
 def _decode(records: list[bytes], before: int, wanted: tuple[str, ...] | None) -> Batch:
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-    decoder = ExamplesToRecordBatchDecoder()
     rows = np.arange(before + 1, before + 1 + len(records), dtype=np.int64)
     bad: list[BadRow] = []
     try:
-        decoded = decoder.DecodeBatch(records)
+        decoded = ExamplesToRecordBatchDecoder().DecodeBatch(records)
     except RuntimeError:
-        sound = []
-        for at, record in enumerate(records):
-            try:
-                decoder.DecodeBatch([record])
-            except RuntimeError as error:
-                detail = {"received": str(error)[:200]}
-                bad.append(BadRow(int(rows[at]), None, "invalid_example", detail, record.hex()))
-            else:
-                sound.append(at)
-        rows = rows[sound]
-        records = [records[at] for at in sound]
-        decoded = decoder.DecodeBatch(records) if records else pa.RecordBatch.from_pylist([])
+        decoded, rows, bad = _decode_one_by_one(records, rows)
     lists = {
         name: column
         for name, column in zip(decoded.schema.names, decoded.columns, strict=True)
         if (wanted is None or name in wanted) and not pa.types.is_null(column.type)
     }
     return _single_values(lists, rows, bad)
+
+
+def _decode_one_by_one(records: list[bytes], rows: np.ndarray) -> tuple[pa.RecordBatch, np.ndarray, list[BadRow]]:
+    """The slow path, for records that are no tf.Example or hold one feature as now this, now that type."""
+    import tensorflow as tf
+
+    sound: list[dict[str, list[bytes]]] = []
+    kept, bad = [], []
+    for row, record in zip(rows.tolist(), records, strict=True):
+        try:
+            features = tf.train.Example.FromString(record).features.feature
+        except message.DecodeError as error:
+            bad.append(BadRow(row, None, "invalid_example", {"received": str(error)}, record.hex()))
+        else:
+            kept.append(row)
+            sound.append({name: _as_bytes(feature) for name, feature in features.items()})
+    names = sorted({name for values in sound for name in values})
+    columns = [pa.array([values.get(name) for values in sound], pa.list_(pa.binary())) for name in names]
+    return pa.RecordBatch.from_arrays(columns, names), np.array(kept, np.int64), bad
+
+
+def _as_bytes(feature: Any) -> list[bytes]:
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else []
+    return list(values) if kind == "bytes_list" else [f"{value:.9g}".encode() for value in values]
 
 
 def _single_values(lists: dict[str, pa.Array], rows: np.ndarray, bad: list[BadRow]) -> Batch:

@@ -1,0 +1,68 @@
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.example_gen.split import assign, normalize, row_keys
+
+
+def keys(options, group=None, **features):
+    arrays = {"review_text": [None], "age": [None], "shop": [None]} | features
+    size = max(map(len, arrays.values()))
+    types = {"age": pa.float32()}
+    arrays = {name: values * (size // len(values)) for name, values in arrays.items()}
+    return list(
+        row_keys({name: pa.array(v, types.get(name, pa.large_string())) for name, v in arrays.items()}, group, options)
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Great  Dress!", "great\tdress! "), ("ﬁne", "FINE"), ("STRASSE", "straße"), ("a\u00a0b", "A B"), ("ｏｋ", "ok")],
+)
+def test_texts_that_read_the_same_have_one_key(one, other):
+    assert normalize(one) == normalize(other)
+
+
+def test_different_texts_differ():
+    assert normalize("not good") != normalize("good")
+    assert normalize("é") != normalize("e")
+
+
+def test_the_longest_text_decides_whatever_the_title(make_options):
+    columns = [{"name": name, "column": name, "type": "text"} for name in ("title", "body")]
+    options = make_options(columns=columns)
+    body = ["a long review of it"] * 3
+    assert len(set(keys(options, title=["Love", None, "meh"], body=body, review_text=[None]))) == 1
+
+
+def test_rows_without_text_go_by_all_that_the_model_sees(make_options):
+    columns = [
+        {"name": "age", "column": "a", "type": "number"},
+        {"name": "shop", "column": "s", "type": "category"},
+        {"name": "customer", "column": "c", "type": "passthrough"},
+    ]
+    options = make_options(columns=columns)
+    found = keys(options, age=[1.0, 1.0, 2.0, 1.0], shop=["n", "n", "n", None], customer=["x", "y", "z", "z"])
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_split_by_overrules(make_options):
+    found = keys(make_options(split_by="Customer"), group=pa.array(["x", "x"]), review_text=["a", "b"])
+    assert found == ["x", "x"]
+
+
+def test_places_are_fixed_for_ever():
+    assert assign(iter(["", "a", "great dress", "很好"]), [8, 1, 1]).tolist() == [0, 0, 0, 0]
+    assert assign((f"text {row}" for row in range(12)), [1, 1, 1]).tolist() == [0, 1, 0, 2, 1, 1, 2, 2, 0, 2, 2, 2]
+
+
+def test_shares_come_out_and_order_does_not_matter():
+    texts = [f"text {row}" for row in range(20_000)]
+    places = dict(zip(texts, assign(iter(texts), [8, 1, 1]), strict=True))
+    shares = np.bincount(list(places.values())) / len(texts)
+    np.testing.assert_allclose(shares, [0.8, 0.1, 0.1], atol=0.01)
+    random.Random(0).shuffle(texts)
+    assert dict(zip(texts, assign(iter(texts), [8, 1, 1]), strict=True)) == places
