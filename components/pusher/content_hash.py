@@ -16,6 +16,7 @@ not be seen.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ def content_hash(model_dir: Path) -> str:
     """
     graph = tf.Graph()
     with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
-        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(model_dir))
-        leaves = {**_variables(graph, session), **_assets(meta_graph, model_dir)}
+        meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(model_dir))
+        leaves = {**_variables(graph, session, model_dir), **_assets(meta_graph, model_dir)}
     tree = _Tree(meta_graph.graph_def, leaves)
     signatures = sorted(meta_graph.signature_def.items())
     parts = [_signature(name, signature, tree) for name, signature in signatures]
@@ -61,15 +62,24 @@ def _digest(*parts: bytes | str) -> bytes:
     return total.digest()
 
 
-def _variables(graph: tf.Graph, session: tf.compat.v1.Session) -> dict[str, bytes]:
-    """Node → digest of the variable's value."""
+def _variables(graph: tf.Graph, session: tf.compat.v1.Session, model_dir: Path) -> dict[str, bytes]:
+    """Node → digest of the variable's value. Some hold the path of an asset, whose content then is the value."""
     digests = {}
     for operation in [each for each in graph.get_operations() if each.type in VARIABLE_OPS]:
         dtype = operation.get_attr("dtype")
-        value = np.ascontiguousarray(session.run(tf.raw_ops.ReadVariableOp(resource=operation.outputs[0], dtype=dtype)))
-        content = repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
+        value = session.run(tf.raw_ops.ReadVariableOp(resource=operation.outputs[0], dtype=dtype))
+        value = np.asarray(value, object if dtype == tf.string else None)
+        if dtype == tf.string:
+            content = _digest(*(_content_of(each, model_dir) for each in value.ravel()))
+        else:
+            content = value.tobytes()
         digests[operation.name] = _digest("variable", dtype.name, repr(value.shape), content)
     return digests
+
+
+def _content_of(text: bytes, model_dir: Path) -> bytes:
+    folder = os.fsencode(model_dir / "assets") + b"/"
+    return Path(os.fsdecode(text)).read_bytes() if text.startswith(folder) else text
 
 
 def _assets(meta_graph: Any, model_dir: Path) -> dict[str, bytes]:
@@ -84,7 +94,7 @@ def _signature(name: str, signature: Any, tree: "_Tree") -> bytes:
     parts: list[bytes | str] = [name, signature.method_name]
     for side in (signature.inputs, signature.outputs):
         for alias, info in sorted(side.items()):
-            parts += [alias, tf.as_dtype(info.dtype).name, str(tf.TensorShape(info.tensor_shape))]
+            parts += [alias, str(info.dtype), str(tf.TensorShape(info.tensor_shape))]
     if name == INIT_SIGNATURE:
         parts += [tree.tensor(info.name) for _, info in sorted(signature.outputs.items())]
     else:

@@ -96,12 +96,12 @@ def classify(ops, known_before):
 
 
 def read_requests(model_dir):
-    """Yields the recorded PredictionLogs."""
+    """Reads the recorded PredictionLogs."""
     path = model_dir / REQUESTS_FILE
     if not path.is_file():
         raise ReplayError(f"the model carries no recorded requests ({REQUESTS_FILE} is missing)")
-    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        yield prediction_log_pb2.PredictionLog.FromString(record)
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    return [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
 
 
 def signature_of(log):
@@ -168,15 +168,16 @@ def check_classify(session, log, signature, recording):
 
 def replay(model_dir, result):
     """Loads, replays, and fills `result` on the way, so that what was found stands there whatever comes later."""
+    logs = read_requests(model_dir)
     started = time.perf_counter()
     graph = tf.Graph()
     with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
-        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(model_dir)).signature_def
+        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(model_dir)).signature_def
         result["load_seconds"] = time.perf_counter() - started
         result["signatures"] = {name: {} for name in signatures if not name.startswith("__")}
         recordings: dict[str, Recording] = {}
         errors: dict[str, str] = {}
-        for log in read_requests(model_dir):
+        for log in logs:
             name = signature_of(log)
             recording = recordings.setdefault(name, Recording(name))
             if name in errors:
