@@ -89,6 +89,11 @@ class ModelSpec(Options):
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The features that the model reads, in the config's order."""
+        return {name: feature for name, feature in self.features.items() if feature.type != "passthrough"}
+
     def of_type(self, *types: str) -> dict[str, Any]:
         """The features of the named types, in the config's order."""
         return {name: feature for name, feature in self.features.items() if feature.type in types}

@@ -1,0 +1,32 @@
+"""Many tokens → one vector, with weights that say which tokens made it."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="attention")
+class AttentionPooling(keras.layers.Layer):
+    """Averages tokens with the weights that a learned query gives them.
+
+    `softmax(tanh(H W + b) q)` over the real tokens (Yang et al. 2016, eq. 5-6); weights and sum are float32 at least.
+    """
+
+    def build(self, input_shape):
+        self.projection = keras.layers.Dense(input_shape[-1], "tanh", dtype=self.dtype_policy, name="projection")
+        self.projection.build(input_shape)
+        self.query = self.add_weight(shape=(input_shape[-1],), initializer="glorot_uniform", name="query")
+
+    def call(self, tokens, padding_mask):
+        """Pools.
+
+        Args:
+            tokens: float `(batch, tokens, hidden_dim)`.
+            padding_mask: bool `(batch, tokens)`; True marks a real token, of which each row has at least one.
+
+        Returns:
+            float32 `(batch, hidden_dim)`, and the weights: float32 `(batch, tokens)`, 0 on padding, sum 1.
+        """
+        scores = ops.cast(ops.matmul(self.projection(tokens), self.query), "float32")
+        scores = ops.where(padding_mask, scores, -float("inf"))
+        weights = ops.softmax(scores, axis=-1)
+        return ops.einsum("bt,bth->bh", weights, ops.cast(tokens, "float32")), weights

@@ -1,0 +1,143 @@
+"""Rows → batches: rows of similar length together, padded to the longest of their batch and not to `max_len`.
+
+The trainer reads raw tf.Examples through the Transform graph itself, the same graph in the same way as the served
+signatures, and keeps the token ids (4 bytes each) in memory: any batch of any epoch can then be made by its number.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models.raw import parse_examples, raw_types, transform_inputs
+from models.spec import LABEL_KEY, ModelSpec
+
+_READ_ROWS = 1024
+_WINDOW_BATCHES = 50
+"""Rows are sorted by length within so many batches: enough for little padding, few enough to keep batches random."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """All rows of a split, transformed.
+
+    Attributes:
+        features: name → `(rows, 1)`, or ragged int32 `(rows, tokens)`.
+        labels: int32 `(rows,)`.
+        lengths: int64 `(rows,)`; tokens of a row that can be padding in another.
+    """
+
+    features: dict[str, tf.Tensor | tf.RaggedTensor]
+    labels: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_split(patterns: Sequence[str], transform_output: tft.TFTransformOutput, spec: ModelSpec) -> Split:
+    """Reads and transforms all raw rows of a split.
+
+    Args:
+        patterns: file patterns of TFRecords of raw tf.Examples.
+        transform_output: the Transform graph.
+        spec: the features.
+
+    Returns:
+        the rows in the order of the sorted files.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    layer = transform_output.transform_features_layer()
+    feature_spec = transform_output.raw_feature_spec()
+    types = raw_types(spec, label=True)
+
+    def transform(serialized: tf.Tensor) -> dict[str, tf.Tensor | tf.RaggedTensor]:
+        return as_ragged(layer(transform_inputs(parse_examples(serialized, types), feature_spec)))
+
+    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    records = tf.data.TFRecordDataset(files, "GZIP" if all(path.endswith(".gz") for path in files) else "")
+    parts = list(records.batch(_READ_ROWS).map(transform))
+    if not parts:
+        raise ValueError(
+            f"A split that is trained or evaluated on must hold rows. Received: no row in {list(patterns)}"
+        )
+    columns = {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
+    labels = columns.pop(LABEL_KEY).numpy()
+    ragged = [column.row_lengths().numpy() for column in columns.values() if isinstance(column, tf.RaggedTensor)]
+    return Split(columns, labels, sum(ragged, np.zeros(len(labels), np.int64)))
+
+
+def as_ragged(transformed: Mapping[str, tf.Tensor | tf.SparseTensor]) -> dict[str, tf.Tensor | tf.RaggedTensor]:
+    """Transformed features as the network wants them, before padding: sparse → ragged, int64 → int32."""
+    columns = {}
+    for name, column in transformed.items():
+        if isinstance(column, tf.SparseTensor):
+            column = tf.RaggedTensor.from_sparse(column)
+        columns[name] = tf.cast(column, tf.int32) if column.dtype == tf.int64 else column
+    return columns
+
+
+def pad(columns: Mapping[str, tf.Tensor | tf.RaggedTensor]) -> dict[str, tf.Tensor]:
+    """Pads ragged features with 0 to the longest row."""
+    return {
+        name: column.to_tensor() if isinstance(column, tf.RaggedTensor) else column for name, column in columns.items()
+    }
+
+
+def shuffled_rows(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """Orders the rows of an epoch so that each run of `batch_size` rows is a batch of similar lengths.
+
+    Args:
+        lengths: int `(rows,)`.
+        batch_size: rows of a batch.
+        seed: of the whole training.
+        epoch: each epoch has an order of its own.
+
+    Returns:
+        int64 `(rows,)`: a permutation; a batch that is not full comes last.
+    """
+    random = np.random.default_rng([seed, epoch])
+    rows = random.permutation(len(lengths))
+    window = batch_size * _WINDOW_BATCHES
+    windows = [rows[start : start + window] for start in range(0, len(rows), window)]
+    rows = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in windows])
+    full = len(rows) // batch_size * batch_size
+    batches = random.permutation(rows[:full].reshape(-1, batch_size))
+    return np.concatenate([batches.ravel(), rows[full:]])
+
+
+def sorted_rows(lengths: np.ndarray) -> np.ndarray:
+    """Orders the rows by length: int64 `(rows,)`."""
+    return np.argsort(lengths, kind="stable")
+
+
+def batches(
+    split: Split, rows: np.ndarray, batch_size: int, class_weights: np.ndarray | None = None, first_step: int = 0
+) -> tf.data.Dataset:
+    """Makes the batches of one epoch.
+
+    Args:
+        split: the transformed rows.
+        rows: int64 `(rows,)`; their order.
+        batch_size: rows of a batch; the last one may be smaller.
+        class_weights: float32 `(classes,)`, or None for no weights.
+        first_step: number of the batch to begin with, where a training goes on in the middle of an epoch.
+
+    Returns:
+        a dataset of `(features, labels)` or `(features, labels, weights)`.
+    """
+
+    def make_batch(step: tf.Tensor) -> tuple:
+        chosen = rows[step * batch_size : (step + 1) * batch_size]
+        features = pad({name: tf.gather(column, chosen) for name, column in split.features.items()})
+        labels = tf.gather(split.labels, chosen)
+        return (features, labels) if class_weights is None else (features, labels, tf.gather(class_weights, labels))
+
+    rows = tf.constant(rows)
+    steps = -(-len(split) // batch_size)
+    dataset = tf.data.Dataset.range(first_step, steps).map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,110 @@
+"""Trains the network and writes the SavedModel that is evaluated and served; called by TFX Trainer.
+
+The Trainer is given the raw examples, not the transformed ones: see `models.input_fn`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from models import label
+from models.input_fn import Split, read_split
+from models.modalities import vocabulary_files
+from models.network import build_network
+from models.signatures import export_model
+from models.spec import SPEC_KEY, ModelSpec
+from models.training.device import grow_gpu_memory, precision, require_keras_3
+from models.training.loop import Outcome, train
+from models.vocabulary import read_vocabulary
+
+CHECKPOINT_KEY = "checkpoint_dir"
+"""Key in `custom_config`: a folder that outlives the run, from which a killed training goes on."""
+
+_log = logging.getLogger("attention")
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains and exports.
+
+    Reads the splits of raw tf.Examples and the Transform graph. Writes the SavedModel to `serving_model_dir`; to
+    `model_run_dir`: `model.keras` for a later warm start, `training.json` with the curve, and TensorBoard's logs.
+
+    Args:
+        fn_args: `custom_config` holds the JSON text of the `ModelSpec` and, if wanted, `CHECKPOINT_KEY`.
+
+    Raises:
+        RuntimeError: Keras is not Keras 3.
+        ValueError: there is nothing to learn or nothing to evaluate on.
+        FloatingPointError: the loss is not finite.
+    """
+    require_keras_3()
+    spec = ModelSpec.model_validate_json(fn_args.custom_config[SPEC_KEY])
+    transform_output = tft.TFTransformOutput(fn_args.transform_output)
+    vocabularies = {name: read_vocabulary(transform_output, name) for name in vocabulary_files(spec)}
+    classes = read_vocabulary(transform_output, label.VOCABULARY_FILE)
+    train_split = read_split(fn_args.train_files, transform_output, spec)
+    eval_split = read_split(fn_args.eval_files, transform_output, spec)
+    _check_labels(classes, train_split, eval_split)
+
+    keras.utils.set_random_seed(spec.train.seed)
+    with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
+        network = build_network(spec, {name: len(entries) for name, entries in vocabularies.items()}, len(classes))
+    _log.info(
+        "Training %s weights on %s rows of %d classes",
+        f"{network.count_params():,}",
+        f"{len(train_split):,}",
+        len(classes),
+    )
+    base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
+    checkpoint_dir = os.path.join(base_dir, _fingerprint(spec, {**vocabularies, "": classes}, train_split, eval_split))
+    outcome = train(network, train_split, eval_split, spec.train, checkpoint_dir, fn_args.model_run_dir)
+    _log.info(
+        "Trained %d epochs in %.0f s, %.0f rows/s; kept epoch %d",
+        len(outcome.curve),
+        outcome.seconds,
+        outcome.rows_per_second,
+        outcome.best_epoch,
+    )
+
+    network.save(os.path.join(fn_args.model_run_dir, "model.keras"))
+    _write_outcome(outcome, os.path.join(fn_args.model_run_dir, "training.json"))
+    export_model(network, transform_output, spec, vocabularies, classes, fn_args.eval_files, fn_args.serving_model_dir)
+    if tf.io.gfile.exists(checkpoint_dir):
+        tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def _check_labels(classes: list[str], train_split: Split, eval_split: Split) -> None:
+    if len(classes) < 2:
+        raise ValueError(f"The train split must hold at least two classes. Received: {classes}")
+    for name, split in (("train", train_split), ("eval", eval_split)):
+        unseen = int(np.sum(split.labels == label.UNSEEN_ID))
+        if unseen:
+            raise ValueError(
+                f"Every class must occur in the train split that Transform has read. "
+                f"Received: {unseen} of {len(split)} rows of the {name} split with another class"
+            )
+
+
+def _fingerprint(spec: ModelSpec, vocabularies: dict[str, list[str]], *splits: Split) -> str:
+    """Names a training by all that it depends on, so that a checkpoint is never taken up by another one."""
+    digest = hashlib.sha256(json.dumps([spec.model_dump(), vocabularies]).encode())
+    for split in splits:
+        digest.update(split.labels.tobytes())
+        for name, column in sorted(split.features.items()):
+            digest.update(name.encode())
+            for part in tf.nest.flatten(column, expand_composites=True):
+                digest.update(np.asarray(part).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _write_outcome(outcome: Outcome, path: str) -> None:
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(dataclasses.asdict(outcome), indent=1))

@@ -1,0 +1,120 @@
+"""The training itself: epochs of batches, early stopping, and going on after a kill."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from models.input_fn import Split, batches, shuffled_rows, sorted_rows
+from models.spec import TrainOptions
+from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
+from models.training.event_log import EventLog
+from models.training.optimizer import make_optimizer
+from models.training.state import TrainingState
+
+_log = logging.getLogger("attention")
+
+_EVAL_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training went.
+
+    Attributes:
+        curve: loss and metrics of each epoch; those of the eval split begin with `val_`.
+        best_epoch: the epoch whose weights were kept, counted from 1.
+        seconds: what this run of the training took.
+        rows_per_second: rows trained on in one second of this run, its evaluations included.
+    """
+
+    curve: list[dict[str, float]]
+    best_epoch: int
+    seconds: float
+    rows_per_second: float
+
+
+def train(
+    network: keras.Model,
+    train_split: Split,
+    eval_split: Split,
+    options: TrainOptions,
+    checkpoint_dir: str,
+    log_dir: str,
+) -> Outcome:
+    """Trains the network and leaves the weights of the epoch with the lowest eval loss in it.
+
+    Args:
+        network: with an output `logits`.
+        train_split: rows to learn from.
+        eval_split: rows to choose the best epoch by.
+        options: how to train.
+        checkpoint_dir: of this very training alone; a checkpoint there is taken up.
+        log_dir: for TensorBoard.
+
+    Returns:
+        how it went.
+    """
+    steps = -(-len(train_split) // options.batch_size)
+    weights = class_weights(train_split.labels) if options.class_weights == "balanced" else None
+    model = keras.Model(network.inputs, network.get_layer("logits").output)
+    model.compile(
+        make_optimizer(options, steps),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    model.optimizer.build(model.trainable_variables)
+    eval_batches = batches(eval_split, sorted_rows(eval_split.lengths), _EVAL_BATCH_SIZE, weights)
+    model.evaluate(eval_batches.take(1), verbose=0)  # builds the metrics, which a checkpoint holds, too
+    state = TrainingState(model, checkpoint_dir)
+    if state.restore():
+        _log.info("Training goes on at epoch %d, step %d", state.epoch + 1, state.step + 1)
+    callbacks = [
+        KeepState(state, steps, options.checkpoint_every_steps),
+        StopWithoutLoss(options.learning_rate),
+        ReportProgress(state, options.epochs, steps),
+    ]
+    event_log = EventLog(log_dir)
+    began, rows_before = time.monotonic(), _rows_seen(state, len(train_split), options.batch_size)
+    while state.epoch < options.epochs and not _has_converged(state, options.early_stopping_patience):
+        rows = shuffled_rows(train_split.lengths, options.batch_size, options.seed, state.epoch)
+        history = model.fit(
+            batches(train_split, rows, options.batch_size, weights, first_step=state.step),
+            validation_data=eval_batches,
+            initial_epoch=state.epoch,
+            epochs=state.epoch + 1,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+        state.end_epoch({name: float(values[-1]) for name, values in history.history.items()})
+        event_log.write(state.epoch - 1, state.curve[-1])
+        state.save()
+    state.take_best_weights()
+    seconds = time.monotonic() - began
+    rows_seen = _rows_seen(state, len(train_split), options.batch_size) - rows_before
+    return Outcome(state.curve, state.best_epoch + 1, seconds, rows_seen / max(seconds, 1e-9))
+
+
+def class_weights(labels: np.ndarray) -> np.ndarray:
+    """Weights that give each class the same share of the loss, and a row the weight 1 on average.
+
+    Args:
+        labels: int `(rows,)`, each class at least once.
+
+    Returns:
+        float32 `(classes,)`.
+    """
+    counts = np.bincount(labels)
+    return (len(labels) / (len(counts) * counts)).astype(np.float32)
+
+
+def _has_converged(state: TrainingState, patience: int) -> bool:
+    return 0 < patience <= state.epoch and state.epoch - 1 - state.best_epoch >= patience
+
+
+def _rows_seen(state: TrainingState, rows: int, batch_size: int) -> int:
+    return state.epoch * rows + state.step * batch_size

@@ -1,0 +1,105 @@
+"""Where a training stands, on disk, so that one that was killed goes on as if nothing had been."""
+
+import io
+import json
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_FILE = "state.npz"
+
+
+class TrainingState:
+    """Weights, optimizer, random seeds, running metrics, and the curve so far.
+
+    Args:
+        model: compiled, its optimizer built.
+        directory: holds the checkpoint; belongs to this very training alone.
+    """
+
+    def __init__(self, model: keras.Model, directory: str):
+        self.epoch = 0
+        """Complete epochs."""
+        self.step = 0
+        """Complete steps of the running epoch."""
+        self.curve: list[dict[str, float]] = []
+        """Loss and metrics of each complete epoch."""
+        self._model = model
+        self._path = os.path.join(directory, _FILE)
+        self._best_weights: list[np.ndarray] = []
+        self._metrics: list[np.ndarray] = []
+
+    @property
+    def best_epoch(self) -> int:
+        """The complete epoch of the lowest eval loss, counted from 0."""
+        return int(np.argmin([logs["val_loss"] for logs in self.curve]))
+
+    def end_epoch(self, logs: dict[str, float]) -> None:
+        """Closes an epoch; keeps its weights if its eval loss is the lowest yet.
+
+        Args:
+            logs: its loss and metrics.
+        """
+        self.curve.append(logs)
+        self.epoch += 1
+        self.step = 0
+        if self.best_epoch == self.epoch - 1:
+            self._best_weights = [weight.copy() for weight in self._model.get_weights()]
+
+    def take_best_weights(self) -> None:
+        """Gives the model the weights of its best epoch."""
+        self._model.set_weights(self._best_weights)
+
+    def save(self) -> None:
+        """Writes the checkpoint; a kill at any time leaves the last complete one."""
+        groups = {
+            **{name: [np.asarray(variable) for variable in group] for name, group in self._variables().items()},
+            "metric": [np.asarray(variable) for variable in self._model.metrics_variables],
+            "best": self._best_weights,
+        }
+        arrays: dict[str, Any] = {
+            f"{name}_{i}": array for name, group in groups.items() for i, array in enumerate(group)
+        }
+        progress = {"epoch": self.epoch, "step": self.step, "curve": self.curve}
+        buffer = io.BytesIO()
+        np.savez(buffer, progress=np.array(json.dumps(progress)), **arrays)
+        tf.io.gfile.makedirs(os.path.dirname(self._path))
+        with tf.io.gfile.GFile(f"{self._path}.tmp", "wb") as file:
+            file.write(buffer.getvalue())
+        tf.io.gfile.rename(f"{self._path}.tmp", self._path, overwrite=True)
+
+    def restore(self) -> bool:
+        """Takes up the checkpoint, if there is one.
+
+        Returns:
+            whether there is one.
+        """
+        if not tf.io.gfile.exists(self._path):
+            return False
+        with tf.io.gfile.GFile(self._path, "rb") as file:
+            arrays = np.load(io.BytesIO(file.read()))
+        for name, variables in self._variables().items():
+            for variable, array in zip(variables, _group(arrays, name), strict=True):
+                variable.assign(array)
+        self._metrics = _group(arrays, "metric")
+        self._best_weights = _group(arrays, "best")
+        progress = json.loads(str(arrays["progress"]))
+        self.epoch, self.step, self.curve = progress["epoch"], progress["step"], progress["curve"]
+        return True
+
+    def resume_metrics(self) -> None:
+        """Takes up the running metrics of an epoch that was cut short; to be called after Keras has reset them."""
+        if self.step:
+            for variable, array in zip(self._model.metrics_variables, self._metrics, strict=True):
+                variable.assign(array)
+
+    def _variables(self) -> dict[str, list[keras.Variable]]:
+        return {"variable": self._model.variables, "optimizer": self._model.optimizer.variables}
+
+
+def _group(arrays: Any, name: str) -> list[np.ndarray]:
+    count = sum(key.rpartition("_")[0] == name for key in arrays.files)
+    return [arrays[f"{name}_{i}"] for i in range(count)]

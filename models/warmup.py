@@ -1,0 +1,117 @@
+"""Recorded requests: what a server warms up with, and what the release gate replays.
+
+The answers are computed eagerly, by the trained Keras network behind the Transform graph, and not by the exported
+signatures: a replay compares two ways of computing.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import tensorflow as tf
+from tensorflow_serving.apis import classification_pb2, input_pb2, predict_pb2, prediction_log_pb2
+
+from models.raw import parse_examples, raw_types
+from models.spec import ModelSpec
+
+FILE_NAME = "tf_serving_warmup_requests"
+"""The name under which TF Serving looks for recorded requests."""
+
+_REAL_ROWS = 8
+_HARD_TEXTS = (
+    "",
+    " \t\n",
+    "!!!",
+    "Zażółć gęślą jaźń – ﬁne",
+    "这件衣服很好看",
+    "שלום עולם, مرحبا",
+    "👍🏽👨‍👩‍👧 ok",
+    "zyxwvutsrqponm " * 500,
+)
+
+
+class Judge(Protocol):
+    """Answers requests; `models.signatures.ServedModel` does."""
+
+    def predict(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]: ...
+    def explain(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]: ...
+    def predict_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]: ...
+    def classify(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]: ...
+
+
+def write_warmup_requests(model: Judge, spec: ModelSpec, example_patterns: Sequence[str], directory: str) -> None:
+    """Records requests and answers for every signature.
+
+    Args:
+        model: the trained network behind the Transform graph.
+        spec: the features.
+        example_patterns: files of raw tf.Examples; their first rows are asked, and then rows that are hard to read.
+        directory: `assets.extra` of the SavedModel.
+    """
+    real = tf.constant(_first_examples(example_patterns))
+    hard = tf.constant(_hard_examples(spec))
+    with tf.io.TFRecordWriter(os.path.join(directory, FILE_NAME)) as writer:
+        for serialized in (real, real[:1], hard):
+            for log in _logs(model, spec, serialized):
+                writer.write(log.SerializeToString())
+
+
+def _first_examples(patterns: Sequence[str]) -> list[bytes]:
+    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    records = tf.data.TFRecordDataset(files, "GZIP" if all(path.endswith(".gz") for path in files) else "")
+    return list(records.take(_REAL_ROWS).as_numpy_iterator())
+
+
+def _hard_examples(spec: ModelSpec) -> list[bytes]:
+    """Rows with odd texts, unknown categories, far numbers; and one row with no value at all."""
+    examples = [tf.train.Example()]
+    for index, text in enumerate(_HARD_TEXTS):
+        example = tf.train.Example()
+        for name, feature in spec.inputs.items():
+            if feature.type == "number":
+                example.features.feature[name].float_list.value.append((-10.0) ** index)
+            else:
+                example.features.feature[name].bytes_list.value.append(text.encode())
+        examples.append(example)
+    return [example.SerializeToString() for example in examples]
+
+
+def _logs(model: Judge, spec: ModelSpec, serialized: tf.Tensor) -> list[prediction_log_pb2.PredictionLog]:
+    rows = parse_examples(serialized, raw_types(spec))
+    return [
+        _predict_log("serving_default", rows, model.predict(rows)),
+        _predict_log("explain", rows, model.explain(rows)),
+        _predict_log("examples", {"examples": serialized}, model.predict_examples(serialized)),
+        _classify_log("classify", serialized, model.classify(serialized)),
+    ]
+
+
+def _predict_log(
+    signature: str, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]
+) -> prediction_log_pb2.PredictionLog:
+    request, response = predict_pb2.PredictRequest(), predict_pb2.PredictResponse()
+    request.model_spec.signature_name = response.model_spec.signature_name = signature
+    for protos, tensors in ((request.inputs, inputs), (response.outputs, outputs)):
+        for name, tensor in tensors.items():
+            protos[name].CopyFrom(tf.make_tensor_proto(tensor.numpy()))
+    return prediction_log_pb2.PredictionLog(
+        predict_log=prediction_log_pb2.PredictLog(request=request, response=response)
+    )
+
+
+def _classify_log(
+    signature: str, serialized: tf.Tensor, outputs: Mapping[str, tf.Tensor]
+) -> prediction_log_pb2.PredictionLog:
+    examples = [tf.train.Example.FromString(example) for example in serialized.numpy()]
+    request = classification_pb2.ClassificationRequest(
+        input=input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
+    )
+    response = classification_pb2.ClassificationResponse()
+    request.model_spec.signature_name = response.model_spec.signature_name = signature
+    for names, scores in zip(outputs["classes"].numpy(), outputs["scores"].numpy(), strict=True):
+        row = response.result.classifications.add()
+        for name, score in zip(names, scores, strict=True):
+            row.classes.add(label=name, score=score)
+    return prediction_log_pb2.PredictionLog(
+        classify_log=prediction_log_pb2.ClassifyLog(request=request, response=response)
+    )
