@@ -1,6 +1,5 @@
 """Real artifacts to run executors on: a tiny exported model, and tables that went through TFX's own nodes."""
 
-import gzip
 import json
 from pathlib import Path
 
@@ -9,7 +8,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_text as tf_text
 from tensorflow_serving.apis import prediction_log_pb2
-from tfx.types import standard_artifacts
+from tfx.components.example_validator import executor as example_validator
+from tfx.components.statistics_gen import executor as statistics_gen
+from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 CLASSES = ("no", "yes")
@@ -151,3 +152,94 @@ def model_artifact(tmp_path_factory):
     artifact.uri = str(tmp_path_factory.mktemp("model"))
     export(path_utils.serving_model_dir(artifact.uri))
     return artifact
+
+
+def write_examples(directory, splits):
+    """An Examples artifact as our ExampleGen leaves it: gzipped TFRecords, split by split, and its counters."""
+    examples = standard_artifacts.Examples()
+    examples.uri = str(directory)
+    examples.split_names = artifact_utils.encode_split_names(list(splits))
+    for split, rows in splits.items():
+        folder = Path(examples.uri, f"Split-{split}")
+        folder.mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / "data_tfrecord-00000-of-00001.gz"), "GZIP") as writer:
+            for row in rows:
+                writer.write(record_of(**row).SerializeToString())
+    total = sum(map(len, splits.values()))
+    examples.set_int_custom_property("rows_read", total + 2)
+    examples.set_int_custom_property("rows_used", total)
+    examples.set_int_custom_property("rows_quarantined", 2)
+    examples.set_string_custom_property("quarantined_by_reason", json.dumps({"no label": 2}))
+    return examples
+
+
+def compute_statistics(examples, directory):
+    """TFX's StatisticsGen."""
+    statistics = standard_artifacts.ExampleStatistics()
+    statistics.uri = str(directory)
+    context = statistics_gen.Executor.Context(
+        beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"], tmp_dir=str(directory) + "_tmp"
+    )
+    statistics_gen.Executor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, {})
+    return statistics
+
+
+def validate_examples(statistics, schema, directory):
+    """TFX's ExampleValidator."""
+    anomalies = standard_artifacts.ExampleAnomalies()
+    anomalies.uri = str(directory)
+    for split in artifact_utils.decode_split_names(statistics.split_names):
+        Path(anomalies.uri, f"Split-{split}").mkdir(parents=True)
+    example_validator.Executor().Do(
+        {"statistics": [statistics], "schema": [schema]}, {"anomalies": [anomalies]}, {"exclude_splits": "null"}
+    )
+    return anomalies
+
+
+def make_rows(number, seed=0, **changes):
+    """Rows of a table: two classes, a required text, a category, and a number that is sometimes missing.
+
+    Args:
+        number: of rows.
+        seed: of the random values.
+        changes: column → function of (row number, value) that gives another value.
+    """
+    generator = np.random.default_rng(seed)
+    rows = []
+    for index in range(number):
+        row = {
+            "label": "yes" if generator.random() < 0.7 else "no",
+            "review": " ".join(generator.choice(["fine", "bad", "soft", "tight", "blue"], 4)) + f" {index}",
+            "department": str(generator.choice(["Tops", "Dresses", "Bottoms"], p=[0.5, 0.3, 0.2])),
+            "age": None if generator.random() < 0.05 else float(generator.normal(45, 10)),
+        }
+        rows.append({name: changes[name](index, value) if name in changes else value for name, value in row.items()})
+    return rows
+
+
+TABLE_FEATURES = {
+    "review": {"type": "text", "required": True},
+    "department": {"type": "category", "required": False},
+    "age": {"type": "number", "required": False},
+}
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """The functions above, for tests in other files."""
+
+    class Tables:
+        features = TABLE_FEATURES
+
+    for function in (make_rows, write_examples, compute_statistics, validate_examples):
+        setattr(Tables, function.__name__, staticmethod(function))
+    return Tables
+
+
+@pytest.fixture(scope="session")
+def clean_table(tmp_path_factory):
+    """Examples and statistics of a table that nothing is wrong with; not to be changed."""
+    root = tmp_path_factory.mktemp("clean")
+    splits = {"train": make_rows(800, 1), "eval": make_rows(100, 2), "test": make_rows(100, 3)}
+    examples = write_examples(root / "examples", splits)
+    return examples, compute_statistics(examples, root / "statistics")
