@@ -15,8 +15,8 @@ from components.example_gen.readers.batch import BadRow
 from components.example_gen.text_stream import readable
 
 SHARD_BYTES = 32 << 20
-_COMPRESSION_LEVEL = 3
-"""Twice as fast as gzip's default 6, files 10 % larger."""
+_COMPRESSION_LEVEL = 1
+"""Four times as fast as gzip's usual 6, files a quarter larger; they are read just as fast."""
 
 
 def encode_examples(features: dict[str, pa.Array]) -> list[bytes]:

@@ -18,6 +18,9 @@ REVIEW_COLUMNS = (
     {"name": "shop", "column": "Shop", "type": "category"},
 )
 
+IN_MEMORY = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--sdk_container_image=unused"]
+"""Beam arguments; the image keeps TFX from packing itself for remote workers, a second for each node."""
+
 
 @dataclass
 class Outcome:
@@ -89,7 +92,7 @@ def run_example_gen(tmp_path: Path, make_options: Callable[..., ExampleGenOption
         examples = standard_artifacts.Examples()
         examples.uri = str(tmp_path / f"examples-{runs}")
         context = base_beam_executor.BaseBeamExecutor.Context(
-            beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
+            beam_pipeline_args=IN_MEMORY,
             tmp_dir=str(tmp_path / "beam"),
             unique_id=str(runs),
         )
