@@ -72,11 +72,12 @@ def create_pipeline(
                 schema=schema,
                 preprocessing_fn=PREPROCESSING_FN,
                 custom_config={SPEC_KEY: config.preprocessing_spec().model_dump_json()},
+                materialize=False,  # the Trainer applies the graph itself, as the served signatures do
             )
         )
         model = add(
             tfx.components.Trainer(
-                examples=transform["transformed_examples"],
+                examples=examples,
                 transform_graph=transform["transform_graph"],
                 schema=schema,
                 run_fn=RUN_FN,

@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from components.example_gen.errors import InputDataError
 from pipeline.config import PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
 from pipeline.dag import create_pipeline
@@ -14,7 +15,15 @@ from pipeline.workspace import Workspace
 
 
 class StepFailedError(RuntimeError):
-    """A node raised; the message is its own."""
+    """A node raised.
+
+    Attributes:
+        is_usage: whether the config and the table do not fit together, rather than something having broken.
+    """
+
+    def __init__(self, message: str, is_usage: bool = False):
+        super().__init__(message)
+        self.is_usage = is_usage
 
 
 def new_run_id() -> str:
@@ -74,10 +83,11 @@ def run(
                     ).launch()
             except Exception as error:
                 logging.getLogger("attention").exception("%s failed", node_id)
-                message = _innermost(error)
+                cause = _innermost(error)
+                message = _sentence(cause)
                 history.record_error(run_id, node_id, message)
                 console.finished(node_id, "failed", 0, message)
-                raise StepFailedError(f"{node_id}: {message}") from error
+                raise StepFailedError(f"{node_id}: {message}", isinstance(cause, InputDataError)) from error
             if index == 0:
                 history.record_config(run_id, str(config_file))
             _tell(console, history.step(run_id, node_id), node_id, time.monotonic() - started)
@@ -109,12 +119,13 @@ def _write_config(config: PipelineConfig, workspace: Workspace, run_id: str) -> 
     return path
 
 
-def _innermost(error: BaseException) -> str:
-    """The message of the cause at the bottom; Beam and TFX wrap what our own code says.
-
-    Beam appends ` [while running '…']` and repeats the traceback in the message; one sentence is left.
-    """
+def _innermost(error: BaseException) -> BaseException:
+    """The cause at the bottom; Beam and TFX wrap what our own code raises."""
     while error.__cause__ is not None:
         error = error.__cause__
-    text = str(error).split(" [while running")[0].strip()
-    return text or type(error).__name__
+    return error
+
+
+def _sentence(error: BaseException) -> str:
+    """What an error says, without the step and the traceback that Beam appends to its message."""
+    return str(error).split(" [while running")[0].strip() or type(error).__name__

@@ -62,7 +62,13 @@ def _transform(step: Step) -> tuple[str, bool]:
 def _trainer(step: Step) -> tuple[str, bool]:
     path = Path(_artifact(step, "model_run").uri, "training.json")
     training = json.loads(path.read_text(encoding="utf-8"))
-    return training["summary"], False
+    best = training["curve"][training["best_epoch"] - 1]
+    measured = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name.startswith("val_"))
+    return (
+        f"{len(training['curve'])} epochs, the best {training['best_epoch']}: {measured}; "
+        f"{training['rows_per_second']:,.0f} rows/s",
+        False,
+    )
 
 
 def _baseline(step: Step) -> tuple[str, bool]:

@@ -147,12 +147,10 @@ class _ReportCombineFn(beam.CombineFn):
         return None
 
     def add_input(self, accumulator: _Counts | None, element: metric_types.StandardMetricInputs) -> _Counts:
-        prediction = element.prediction
-        if self._model_name in prediction:
-            prediction = prediction[self._model_name]
+        prediction = element.get_predictions(self._model_name)
         if accumulator is None:
             accumulator = _Counts(tuple(np.asarray(prediction["classes"]).ravel().tolist()))
-        label = np.asarray(element.label).ravel().tolist()[0]
+        label = np.asarray(element.get_labels(self._model_name)).ravel().tolist()[0]
         accumulator.add(label, np.asarray(prediction["probabilities"]).ravel())
         return accumulator
 

@@ -63,6 +63,27 @@ def test_workers_do_not_change_the_numbers(random_rows):
         np.testing.assert_allclose(value, thrice[name], rtol=1e-9)
 
 
+def test_two_models_are_measured_apart():
+    computations = ClassificationReport().computations(model_names=["candidate", "baseline"])
+    answers = {"candidate": [0.2, 0.8], "baseline": [0.8, 0.2]}
+    classes = np.array([b"cat", b"dog"], object)
+    inputs = metric_types.StandardMetricInputs(
+        {
+            "labels": {name: np.array([b"dog"], object) for name in answers},
+            "predictions": {
+                name: {"probabilities": np.array(answer, np.float32), "classes": classes}
+                for name, answer in answers.items()
+            },
+        }
+    )
+    accuracy = {}
+    for computation in computations:
+        combiner = computation.combiner
+        result = combiner.extract_output(combiner.add_input(combiner.create_accumulator(), inputs))
+        accuracy |= {key.model_name: value for key, value in result.items() if key.name == "accuracy"}
+    assert accuracy == {"candidate": 1.0, "baseline": 0.0}
+
+
 def test_calibration_error_by_hand():
     # Two rows say 0.9 (bin 13 of 15) and one of them is right: |0.9 - 0.5| over all rows.
     got = evaluate(["cat", "dog"], [[0.9, 0.1], [0.9, 0.1]], classes=["cat", "dog"])
