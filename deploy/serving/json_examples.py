@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tensorflow.core.example import example_pb2
+from tensorflow.core.example import feature_pb2
 
 from deploy.serving.json_request import LARGEST_FLOAT, Json, decode_base64, encode, lossy_error, type_name
 from deploy.serving.json_response import json_text
@@ -43,7 +43,7 @@ def _fill_example(value: Json, example: Any) -> None:
         raise InvalidArgumentError(f"Example must be JSON object but got JSON {type_name(value)}")
     for name, content in value.items():
         encode(name)
-        feature = example_pb2.Feature()
+        feature = feature_pb2.Feature()
         for item in content if isinstance(content, list) else [content]:
             _add(item, name, feature)
         example.features.feature[name].CopyFrom(feature)

@@ -12,7 +12,7 @@ import numpy as np
 from deploy.serving.json_response import json_text
 from deploy.serving.predict import joined
 from deploy.serving.status import InvalidArgumentError, ServingError, UnimplementedError
-from deploy.serving.tensors import BY_NUMBER, STRING, ElementType, fill_proto
+from deploy.serving.tensors import BY_NUMBER, MAX_RANK, STRING, ElementType, fill_proto
 
 Json = Any
 
@@ -62,6 +62,7 @@ def fill_signature_name(document: dict[str, Json], request: Any) -> None:
                 f"JSON Value: {json_text(document)} not formatted correctly. "
                 "'signature_name' key must be a string value."
             )
+        encode(name)
         request.model_spec.signature_name = name
 
 
@@ -82,7 +83,7 @@ def fill_predict_request(document: dict[str, Json], inputs: Mapping[str, Any], r
     if not inputs:
         name = request.model_spec.signature_name or "DEFAULT"
         raise InvalidArgumentError(f"Failed to get input map for signature: {name}")
-    types = {alias: BY_NUMBER.get(info.dtype) for alias, info in inputs.items()}
+    types = {alias: BY_NUMBER.get(inputs[alias].dtype) for alias in sorted(inputs)}
     if "instances" in document and "inputs" in document:
         raise InvalidArgumentError(
             f"JSON Value: {json_text(document)} Not formatted correctly expecting only one of 'inputs' or "
@@ -173,6 +174,8 @@ class _Tensor:
             if not level:
                 break
             level = level[0]
+        if len(shape) > MAX_RANK:
+            raise InvalidArgumentError(f"A tensor has at most {MAX_RANK} dimensions. Received: {len(shape)}")
         self.shape = tuple(shape)
         self.values: list[Any] = []
         self._element_type = element_type

@@ -13,7 +13,7 @@ from typing import Any
 
 from deploy.serving.model_config import Labels, check_transition
 from deploy.serving.servable import Model, Servable, State
-from deploy.serving.status import InvalidArgumentError, NotFoundError, ServingError, UnknownError
+from deploy.serving.status import InternalError, InvalidArgumentError, NotFoundError, ServingError, UnknownError
 from deploy.serving.versions import Fingerprint, fingerprint, version_directories, wanted_versions
 
 logger = logging.getLogger("attention.serving")
@@ -202,16 +202,19 @@ class ModelManager:
         while servable.wanted and retries >= 0:
             servable.changed.clear()
             servable.move_to(State.LOADING, error)
-            try:
-                servable.model = await loop.run_in_executor(self._pool, self._load_model, servable)
-            except ServingError as failure:
-                error = failure
-                logger.error("%s is refused: %s", servable, failure)
-                servable.error = failure
+            loading = loop.run_in_executor(self._pool, self._load_model, servable)
+            await asyncio.wait([loading])
+            failure = loading.exception()
+            if failure is not None:
+                # Whatever a directory full of anything brings up: this version is refused, the server lives on.
+                error = failure if isinstance(failure, ServingError) else InternalError(repr(failure))
+                logger.error("%s is refused: %s", servable, error)
+                servable.error = error
                 retries -= 1
                 if retries >= 0 and await _wait(servable.changed, self._options.load_retry_interval_seconds):
                     retries = self._options.max_num_load_retries  # another directory now, so it starts anew
                 continue
+            servable.model = loading.result()
             servable.move_to(State.AVAILABLE)
             logger.info("%s is available, from %s.", servable, servable.path)
             self._retire(model)

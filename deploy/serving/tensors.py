@@ -15,6 +15,7 @@ Array = NDArray[Any]
 MAX_TENSOR_BYTES = 1 << 30
 """A few bytes on the wire can claim any shape (the last value is repeated): larger claims are refused."""
 
+MAX_RANK = 64  # numpy's; TensorFlow itself takes 254
 _STRING_BYTES = 24  # of one empty string inside TensorFlow
 
 
@@ -132,7 +133,7 @@ def _shape_of(proto: Any) -> tuple[int, ...]:
     if proto.unknown_rank:
         raise ValueError("The shape has no rank.")
     shape = tuple(dim.size for dim in proto.dim)
-    if len(shape) > 64 or any(length < 0 for length in shape):
+    if len(shape) > MAX_RANK or any(length < 0 for length in shape):
         raise ValueError(f"Shape {list(shape)} is none.")
     return shape
 

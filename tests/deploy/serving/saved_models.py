@@ -41,8 +41,9 @@ class Reviews(tf.Module):
     def explained(self, review, age):
         # A word is cut into three letters and its rest; `goo` draws more attention than all else.
         words = tf.strings.split(review)
-        rests = tf.strings.substr(words, 3, 100)
-        pieces = tf.stack([tf.strings.substr(words, 0, 3), tf.where(rests == "", "", "##" + rests)], axis=-1)
+        heads = tf.strings.regex_replace(words, "^(.{1,3}).*$", r"\1")
+        rests = tf.strings.regex_replace(words, "^.{1,3}", "")
+        pieces = tf.stack([heads, tf.where(rests == "", "", "##" + rests)], axis=-1)
         pieces = pieces.merge_dims(1, 2)
         pieces = tf.ragged.boolean_mask(pieces, pieces != "")
         start = tf.fill([tf.shape(review)[0], 1], "[START]")
@@ -132,6 +133,7 @@ def export_numbers(path: Path) -> None:
     module = Numbers()
     matrix = tf.TensorSpec([None, None], tf.float32)
     examples = tf.TensorSpec([None], tf.string)
+    json_types = ("text", "int32", "int64", "uint8", "flag", "double")
     echo = {name: tf.TensorSpec(None, dtype, name) for name, dtype in ECHO_TYPES.items()}
     functions = {
         "serving_default": tf.function(lambda x: module.half_plus_two(x)).get_concrete_function(
@@ -143,6 +145,9 @@ def export_numbers(path: Path) -> None:
         "classify_flat": tf.function(lambda inputs: module.flat(inputs)).get_concrete_function(inputs=examples),
         "two_inputs": tf.function(lambda a, b: module.product(a, b)).get_concrete_function(a=matrix, b=matrix),
         "echo": tf.function(lambda **values: module.echo(**values)).get_concrete_function(**echo),
+        "echo_json": tf.function(lambda **values: module.echo(**values)).get_concrete_function(
+            **{name: echo[name] for name in json_types}
+        ),
     }
     tf.saved_model.save(module, str(path), signatures=functions)
     _rename_methods(path, classify="classify", classify_flat="classify", regress="regress", two_inputs="classify")
