@@ -10,4 +10,5 @@ class DataBlessing(artifact.Artifact):
     Custom property: `blessed` (int), 1 if no gate blocks, otherwise 0.
     """
 
-    TYPE_NAME = "DataBlessing"
+    # Kubeflow takes own types only as `namespace.Title`.
+    TYPE_NAME = "attention.DataBlessing"

@@ -1,0 +1,190 @@
+"""The Evaluator's verdict and the replay together, on what TFX's Evaluator really wrote."""
+
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from google.protobuf import json_format
+from tensorflow_model_analysis.metrics import metric_types, metric_util
+from tensorflow_model_analysis.proto import config_pb2
+from tfx.components.evaluator import executor as evaluator
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.gates import read_gates
+from components.release_gate import executor
+from components.release_gate.options import ReleaseGateOptions
+from components.release_gate.quality import quality_gates
+
+
+class Accuracy(metric_types.Metric):
+    """`accuracy` and `error` of a model that says its class in `label`."""
+
+    def __init__(self, name="accuracy"):
+        super().__init__(metric_util.merge_per_key_computations(computations), name=name)
+
+
+metric_types.register_metric(Accuracy)
+
+
+def computations(name="accuracy", eval_config=None, model_name="", output_name=""):
+    keys = [
+        metric_types.MetricKey(key, model_name, output_name, example_weighted=None) for key in ("accuracy", "error")
+    ]
+    return [metric_types.MetricComputation(keys=keys, preprocessors=None, combiner=CountRight(model_name, keys))]
+
+
+class CountRight(beam.CombineFn):
+    def __init__(self, model_name, keys):
+        self.model_name, self.keys = model_name, keys
+
+    def create_accumulator(self):
+        return np.zeros(2)
+
+    def add_input(self, accumulator, element):
+        label = np.ravel(element.get_labels(self.model_name))[0]
+        right = label == np.ravel(element.get_predictions(self.model_name)["label"])[0]
+        return accumulator + np.array([right, 1])
+
+    def merge_accumulators(self, accumulators):
+        return sum(accumulators)
+
+    def extract_output(self, accumulator):
+        right, rows = accumulator
+        return dict(zip(self.keys, (right / rows, 1 - right / rows), strict=True))
+
+
+def eval_config(slices=((),), **thresholds):
+    """Metric → (min, max, greatest drop), each or None."""
+    spec = config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name="Accuracy")])
+    for name, (low, high, drop) in thresholds.items():
+        threshold = spec.thresholds[name]
+        if low is not None:
+            threshold.value_threshold.lower_bound.value = low
+        if high is not None:
+            threshold.value_threshold.upper_bound.value = high
+        if drop is not None:
+            threshold.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
+            threshold.change_threshold.absolute.value = -drop
+    return config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(signature_name="examples", label_key="label")],
+        slicing_specs=[config_pb2.SlicingSpec(feature_keys=each) for each in slices],
+        metrics_specs=[spec],
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluate(model_artifact, tiny_models, clean_table, tmp_path_factory):
+    """Function of an EvalConfig that runs the Evaluator on the tiny model against a baseline that answers otherwise."""
+    baseline = standard_artifacts.Model()
+    baseline.uri = str(tmp_path_factory.mktemp("baseline"))
+    tiny_models.export(path_utils.serving_model_dir(baseline.uri), mean=60.0)
+
+    def run(config):
+        evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+        evaluation.uri = str(tmp_path_factory.mktemp("evaluation"))
+        blessing.uri = str(tmp_path_factory.mktemp("blessing"))
+        context = evaluator.Executor.Context(
+            beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"], tmp_dir=evaluation.uri
+        )
+        evaluator.Executor(context).Do(
+            {"examples": [clean_table[0]], "model": [model_artifact], "baseline_model": [baseline]},
+            {"evaluation": [evaluation], "blessing": [blessing]},
+            {
+                "eval_config": json_format.MessageToJson(config),
+                "example_splits": '["test"]',
+                "fairness_indicator_thresholds": "null",
+            },
+        )
+        return evaluation, blessing
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def passing(evaluate):
+    return evaluate(eval_config(accuracy=(0.1, None, 0.9), error=(None, 0.95, None)))
+
+
+def test_passed_thresholds_are_told_with_value_and_limit(passing):
+    evaluation, blessing = passing
+    assert blessing.get_int_custom_property("blessed") == 1
+    gates = {gate.name: gate for gate in quality_gates(evaluation.uri, True)}
+    assert set(gates) == {"metric/accuracy", "metric/accuracy/vs_live", "metric/error", "metric/blessing"}
+    assert all(gate.passed for gate in gates.values())
+    accuracy = gates["metric/accuracy"]
+    assert 0.1 < accuracy.value <= 1
+    assert accuracy.limit == 0.1
+    assert accuracy.why == f"accuracy on the test split is {accuracy.value:.4f}; at least 0.1000 is asked for."
+    assert gates["metric/error"].limit == 0.95
+    change = gates["metric/accuracy/vs_live"]
+    assert change.value != 0
+    assert change.limit == -0.9
+    live = accuracy.value - change.value
+    assert f"changed by {change.value:+.4f} against the live version's {live:.4f}; at least -0.9000" in change.why
+
+
+def test_a_metric_within_its_limits_does_not_pass_without_the_evaluators_blessing(passing):
+    gates = {gate.name: gate for gate in quality_gates(passing[0].uri, False)}
+    assert [name for name, gate in gates.items() if not gate.passed] == ["metric/blessing"]
+    assert gates["metric/blessing"].why == "The Evaluator did not bless the model."
+
+
+@pytest.fixture(scope="module")
+def failing(evaluate):
+    config = eval_config(slices=((), ("department",)), accuracy=(1.1, None, -1.0), recall_of_nobody=(0.5, None, None))
+    slicing = config.slicing_specs.add()
+    slicing.feature_values["department"] = "Shoes"
+    per_slice = config.metrics_specs[0].per_slice_thresholds["error"].thresholds.add()
+    per_slice.slicing_specs.append(slicing)
+    per_slice.threshold.value_threshold.lower_bound.value = 0.1
+    return evaluate(config)
+
+
+def test_failed_and_missing_ones_say_why(failing):
+    evaluation, blessing = failing
+    assert blessing.get_int_custom_property("blessed") == 0
+    gates = {gate.name: gate for gate in quality_gates(evaluation.uri, False)}
+    assert not any(gate.passed for gate in gates.values())
+    assert "at least 1.1000 is asked for" in gates["metric/accuracy"].why
+    assert "at least 1.0000 is asked for" in gates["metric/accuracy/vs_live"].why
+    assert "accuracy on department=Tops is" in gates["metric/accuracy/department=Tops"].why
+    assert gates["metric/recall_of_nobody"].why == "recall_of_nobody was not measured on the test split."
+    assert "No row of the test split is in the slice department=Shoes" in (
+        gates["metric/missing_slice/department=Shoes"].why
+    )
+
+
+def test_no_threshold_no_pass(evaluate):
+    evaluation, blessing = evaluate(eval_config())
+    assert not blessing.has_custom_property("blessed")
+    gates = {gate.name: gate for gate in quality_gates(evaluation.uri, False)}
+    assert not gates["metric"].passed
+    assert not gates["metric/blessing"].passed
+    assert gates["metric"].why == "No metric was measured against a threshold; at least one is needed."
+
+
+def release(model, evaluation, model_blessing, directory):
+    blessing = standard_artifacts.InfraBlessing()
+    blessing.uri = str(directory)
+    executor.Executor().Do(
+        {"model": [model], "evaluation": [evaluation], "model_blessing": [model_blessing]},
+        {"blessing": [blessing]},
+        {"options": ReleaseGateOptions().model_dump_json()},
+    )
+    return blessing
+
+
+def test_a_good_model_is_released(passing, model_artifact, tmp_path):
+    blessing = release(model_artifact, *passing, tmp_path / "blessing")
+    assert blessing.get_int_custom_property("blessed") == 1
+    names = {gate.name for gate in read_gates(blessing.uri)}
+    assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
+    assert {path.name for path in Path(blessing.uri).iterdir()} == {"gates.json", "ops.json", "replay.json"}
+
+
+def test_without_the_evaluators_blessing_it_is_not(passing, model_artifact, tmp_path):
+    blessing = release(model_artifact, passing[0], standard_artifacts.ModelBlessing(), tmp_path / "blessing")
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert [gate.name for gate in read_gates(blessing.uri) if not gate.passed] == ["metric/blessing"]
