@@ -45,20 +45,27 @@ def install(source: Path, serving_dir: Path, write_release: Callable[[Path, int]
     Raises:
         PushError: the disk is full, or a file cannot be written.
     """
-    serving_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(serving_dir):
-        _remove_leftovers(serving_dir)
-        version = next_version(serving_dir)
-        incoming = serving_dir / f"{INCOMING}{version}"
-        try:
-            _check_space(source, serving_dir)
-            _write_high_water(serving_dir, version)
-            _copy(source, incoming, lambda release_dir: write_release(release_dir, version))
-            os.rename(incoming, serving_dir / str(version))
-            _sync_directory(serving_dir)
-        except OSError as error:
-            shutil.rmtree(incoming, ignore_errors=True)
-            raise PushError(_explain(error, source, serving_dir)) from error
+    try:
+        serving_dir.mkdir(parents=True, exist_ok=True)
+        with _lock(serving_dir):
+            return _install(source, serving_dir, write_release)
+    except OSError as error:
+        raise PushError(_explain(error, source, serving_dir)) from error
+
+
+def _install(source: Path, serving_dir: Path, write_release: Callable[[Path, int], None]) -> int:
+    _remove_leftovers(serving_dir)
+    version = next_version(serving_dir)
+    incoming = serving_dir / f"{INCOMING}{version}"
+    try:
+        _check_space(source, serving_dir)
+        _write_high_water(serving_dir, version)
+        _copy(source, incoming, lambda release_dir: write_release(release_dir, version))
+        os.rename(incoming, serving_dir / str(version))
+    except OSError:
+        shutil.rmtree(incoming, ignore_errors=True)
+        raise
+    _sync_directory(serving_dir)
     return version
 
 
