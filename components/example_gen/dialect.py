@@ -48,10 +48,11 @@ def sniff_dialect(sample: str, is_whole: bool, wanted: tuple[str, ...], delimite
     newline = "\r" if re.match(r'(?:"[^"]*"|[^"\r\n])*\r(?!\n)', sample) else "\n"
     delimiters = (delimiter,) if delimiter else ("\t", ",", ";", "|") if is_tsv else (",", "\t", ";", "|")
     quotechars: tuple[str | None, ...] = ("'", '"') if sample.startswith("'") else ('"',)
-    escapechars = (None, "\\") if '\\"' in sample else (None,)
     best, best_score = Dialect(delimiters[0], newline=newline), (-1, False, -1.0)
     for mark in delimiters:
         unquoted = (None,) if _quotes_are_text(sample, mark) else ()
+        # A backslash before a quote that closes a field proves nothing: `"C:\"` is a path.
+        escapechars = (None, "\\") if re.search(rf'\\"[^"\r\n{re.escape(mark)}]', sample) else (None,)
         spaces = (False, True) if f'{mark} "' in sample else (False,)
         for quotechar, escapechar, skip in itertools.product((*quotechars, *unquoted), escapechars, spaces):
             candidate = Dialect(mark, quotechar, escapechar, skip, newline)

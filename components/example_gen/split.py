@@ -6,54 +6,90 @@ moves no other.
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.example_gen.options import ExampleGenOptions
 
 _SEPARATOR = "\x1f"
 
 
-def normalize(text: str) -> str:
-    """Folds what a reader would not see as a difference: compatibility forms, case, white space."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        return " ".join(text.split())
-    return " ".join(text.lower().split())
+def normalize(texts: pa.Array) -> pa.Array:
+    """Folds what a reader would not see as a difference: compatibility forms, case, white space.
+
+    Args:
+        texts: large_string `(rows,)`.
+
+    Returns:
+        string `(rows,)`; null stays null.
+    """
+    texts = texts.cast(pa.string())
+    words = pc.ascii_split_whitespace(pc.ascii_trim_whitespace(pc.ascii_lower(texts)))
+    folded = pc.binary_join(words, " ")
+    others = pc.invert(pc.fill_null(pc.string_is_ascii(texts), True))
+    if not pc.any(others).as_py():
+        return folded
+    # Arrow has no case folding, so what is not ASCII takes Python's slower way.
+    return pc.replace_with_mask(
+        folded, others, pa.array(map(_normalize_unicode, texts.filter(others).to_pylist()), pa.string())
+    )
 
 
-def row_keys(features: dict[str, pa.Array], group: pa.Array | None, options: ExampleGenOptions) -> Iterator[str]:
+def _normalize_unicode(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
+
+
+def row_keys(features: dict[str, pa.Array], group: pa.Array | None, options: ExampleGenOptions) -> pa.Array:
     """What decides on each row's split.
 
     The value of `split_by` if that is set; else the longest of the row's texts, normalized, so that a review stays on
     one side under whatever title; else, in a row without text, everything that the model sees of it.
-    """
-    if group is not None:
-        yield from (value for value in group.to_pylist())
-        return
-    columns = [features[column.name].to_pylist() for column in options.of_type("text")]
-    others = [features[column.name].to_pylist() for column in options.of_type("number", "category")]
-    num_rows = len(next(iter(features.values())))
-    for at in range(num_rows):
-        texts = [normalize(column[at]) for column in columns if column[at] is not None]
-        if texts:
-            yield texts[0] if len(texts) == 1 else max(texts, key=lambda text: (len(text), text))
-        else:
-            yield _SEPARATOR.join("" if column[at] is None else str(column[at]) for column in others)
-
-
-def assign(keys: Iterator[str], weights: Sequence[int]) -> np.ndarray:
-    """Places each key in a split: BLAKE2b of the key, modulo the sum of the weights.
 
     Args:
-        keys: what decides on each row.
+        features: as `Checked.features`.
+        group: as `Checked.group`.
+        options: tells the features' types.
+
+    Returns:
+        string or large_string `(rows,)` without nulls.
+    """
+    if group is not None:
+        return group
+    texts = [normalize(features[column.name]) for column in options.of_type("text")]
+    if len(texts) > 1:
+        lengths = np.stack([_lengths(text) for text in texts])
+        keys = pc.choose(pa.array(lengths.argmax(axis=0)), *texts)
+    else:
+        keys = texts[0] if texts else pa.nulls(len(next(iter(features.values()))), pa.string())
+    return pc.replace_with_mask(keys, keys.is_null(), _keys_without_text(features, keys.is_null(), options))
+
+
+def _lengths(texts: pa.Array) -> np.ndarray:
+    return pc.fill_null(pc.binary_length(texts), -1).to_numpy(zero_copy_only=False)
+
+
+def _keys_without_text(features: dict[str, pa.Array], rows: pa.Array, options: ExampleGenOptions) -> pa.Array:
+    columns = [features[column.name].filter(rows).to_pylist() for column in options.of_type("number", "category")]
+    num_rows = pc.sum(rows).as_py() or 0
+    values = zip(*columns, strict=True) if columns else [()] * num_rows
+    keys = [_SEPARATOR.join("" if value is None else str(value) for value in row) for row in values]
+    return pa.array(keys, pa.string())
+
+
+def assign(keys: pa.Array, weights: Sequence[int]) -> np.ndarray:
+    """Places each key in a split: BLAKE2b of the key's UTF-8, modulo the sum of the weights.
+
+    Args:
+        keys: string or large_string `(rows,)`.
         weights: one positive integer per split.
 
     Returns:
         int64 `(rows,)`: the index of each row's split.
     """
     total = sum(weights)
-    buckets = [int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % total for key in keys]
+    hashes = (hashlib.blake2b(key, digest_size=8).digest() for key in keys.cast(pa.large_binary()).to_pylist())
+    buckets = [int.from_bytes(digest, "big") % total for digest in hashes]
     return np.searchsorted(np.cumsum(weights), np.array(buckets, np.int64), side="right")

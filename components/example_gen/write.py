@@ -27,21 +27,21 @@ def encode_examples(features: dict[str, pa.Array]) -> list[bytes]:
     Args:
         features: large_string or float32 `(rows,)` by key.
     """
-    num_rows = len(next(iter(features.values())))
-    examples = np.empty(num_rows, object)
-    valid = np.stack([np.asarray(values.is_valid()) for values in features.values()], axis=1)
-    patterns, members = np.unique(valid, axis=0, return_inverse=True)
     encoder = RecordBatchToExamplesEncoder()
-    for at, pattern in enumerate(patterns):
-        rows = np.flatnonzero(members.reshape(-1) == at)
-        present = {name: values for (name, values), there in zip(features.items(), pattern, strict=True) if there}
-        if len(patterns) > 1:
+    examples = np.empty(len(next(iter(features.values()))), object)
+    pattern_of = np.zeros(len(examples), np.int64)
+    for values in features.values():
+        if values.null_count:
+            valid = np.asarray(values.is_valid())
+            pattern_of = np.unique(pattern_of * 2 + valid, return_inverse=True)[1]
+    for pattern in range(pattern_of.max(initial=-1) + 1):
+        rows = np.flatnonzero(pattern_of == pattern)
+        present = {name: values for name, values in features.items() if values[int(rows[0])].is_valid}
+        if len(rows) < len(examples):
             present = {name: values.take(pa.array(rows)) for name, values in present.items()}
         columns = [_single_value_lists(values) for values in present.values()]
-        encoded = encoder.encode(pa.RecordBatch.from_arrays(columns, list(present)))
-        for row, example in zip(rows, encoded, strict=True):
-            examples[row] = example
-    return list(examples)
+        examples[rows] = encoder.encode(pa.RecordBatch.from_arrays(columns, list(present)))
+    return examples.tolist()
 
 
 def _single_value_lists(values: pa.Array) -> pa.Array:

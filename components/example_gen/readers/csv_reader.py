@@ -6,8 +6,8 @@ reader is faster still, but does not say where a row with embedded line ends beg
 
 import csv
 import sys
-from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 from components.example_gen.dialect import Dialect
 from components.example_gen.readers.batch import Batch, RowBuffer
@@ -15,6 +15,8 @@ from components.example_gen.readers.batch import Batch, RowBuffer
 MAX_ROW_CHARS = 64 << 20
 """A row longer than this has lost its closing quote: without a limit it would swallow the rest of the file."""
 
+_CHUNK_LINES = 2048
+_CHUNK_CHARS = 4 << 20
 _STAND_IN = "\ud80d"
 """Stands for a line end that does not end a line here; a lone surrogate, which decoded text never holds."""
 
@@ -22,44 +24,42 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
 class _Lines:
-    """Feeds lines to the parser, keeps those of the current row, and takes them back after a broken quote."""
+    """Lines of a text that were taken but do not belong to a whole row yet."""
 
-    def __init__(self, lines: Iterator[str], newline: str) -> None:
-        self._lines = lines
-        self._returned: deque[str] = deque()
+    def __init__(self, text: Iterator[str], newline: str) -> None:
+        self._text = text
         self._other = "\r" if newline == "\n" else "\n"
-        self._row_chars = 0
-        self.row: list[str] = []
-        self.has_stand_in = False
-        self.next_line = 1
+        self.pending: list[str] = []
+        self.first_line = 1
+        """Number of the first pending line."""
+        self.is_whole = False
+        """Whether nothing is left behind the pending lines."""
 
-    def start_row(self) -> int:
-        """Forgets the last row; returns the number of the line on which the next one starts."""
-        self.row.clear()
-        self._row_chars = 0
-        self.has_stand_in = False
-        return self.next_line
+    def more(self) -> None:
+        """Takes more lines; the more are pending the more, so that a long row is not parsed over and over."""
+        size = 0
+        limit = max(_CHUNK_CHARS, sum(map(len, self.pending)))
+        for line in islice(self._text, max(_CHUNK_LINES, len(self.pending))):
+            self.pending.append(line)
+            size += len(line)
+            if size >= limit:
+                return
+        self.is_whole = size == 0
 
-    def __iter__(self) -> "_Lines":
-        return self
+    def drop(self, count: int) -> None:
+        del self.pending[:count]
+        self.first_line += count
 
-    def __next__(self) -> str:
-        line = self._returned.popleft() if self._returned else next(self._lines)
-        self.row.append(line)
-        self.next_line += 1
-        self._row_chars += len(line)
-        if self._row_chars > MAX_ROW_CHARS and len(self.row) > 1:
-            raise csv.Error(f"no closing quote within {MAX_ROW_CHARS} characters")
-        if line.find(self._other, 0, -2) >= 0:
-            self.has_stand_in = True
-            return line[:-2].replace(self._other, _STAND_IN) + line[-2:]
-        return line
+    def masked(self) -> tuple[list[str], bool]:
+        """The pending lines with stand-ins for line ends of the other kind, which the parser would refuse.
 
-    def keep_first(self) -> str:
-        """Takes the current row's lines back but for the first, which is returned."""
-        self._returned.extendleft(reversed(self.row[1:]))
-        self.next_line -= len(self.row) - 1
-        return self.row[0]
+        Returns:
+            The lines, and whether there are stand-ins in them.
+        """
+        other = self._other
+        if not any(line.find(other, 0, -2) >= 0 for line in self.pending):
+            return self.pending, False
+        return [line[:-2].replace(other, _STAND_IN) + line[-2:] for line in self.pending], True
 
     def restore(self, fields: list[str]) -> list[str]:
         return [field.replace(_STAND_IN, self._other) for field in fields]
@@ -67,48 +67,68 @@ class _Lines:
 
 def read_header(text: Iterator[str], dialect: Dialect) -> list[str]:
     """The column names of the first row, without the white space around them; empty for an empty file."""
-    for row in csv.reader(_Lines(text, dialect.newline), **dialect.reader_arguments()):
-        if row:
-            return [name.strip().lstrip("\ufeff") for name in row]
+    for fields, _, _ in _rows(_Lines(text, dialect.newline), dialect):
+        if isinstance(fields, list):
+            return _names(fields)
     return []
 
 
 def read_csv(text: Iterator[str], dialect: Dialect, wanted: tuple[str, ...]) -> Iterator[Batch]:
     """Yields the wanted columns of a CSV text that begins with its header; blank lines are no rows."""
-    lines = _Lines(text, dialect.newline)
-    arguments = {**dialect.reader_arguments(), "strict": True}
-    reader = csv.reader(lines, **arguments)
-    header: list[str] | None = None
+    num_fields = 0
     places: list[int] = []
     buffer = RowBuffer(wanted)
     row = 0
-    while True:
-        line = lines.start_row()
-        try:
-            fields = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            row += 1
-            buffer.refuse(row, line, "broken_quotes", {"received": str(error)}, lines.keep_first())
-            reader = csv.reader(lines, **arguments)
-            continue
-        if not fields:
-            continue
-        if header is None:
-            header = [name.strip().lstrip("\ufeff") for name in fields]
-            places = [header.index(name) for name in wanted]
+    for fields, line, raw in _rows(_Lines(text, dialect.newline), dialect):
+        if not num_fields and isinstance(fields, list):
+            num_fields = len(fields)
+            places = [_names(fields).index(name) for name in wanted]
             continue
         row += 1
-        raw = lines.row[0] if len(lines.row) == 1 else "".join(lines.row)
-        if len(fields) != len(header):
-            detail = {"expected": len(header), "received": len(fields)}
+        if isinstance(fields, csv.Error):
+            buffer.refuse(row, line, "broken_quotes", {"received": str(fields)}, raw)
+        elif len(fields) != num_fields:
+            detail = {"expected": num_fields, "received": len(fields)}
             buffer.refuse(row, line, "wrong_field_count", detail, raw)
         else:
-            if lines.has_stand_in:
-                fields = lines.restore(fields)
             buffer.add([fields[place] for place in places], raw, row, line)
         if buffer.is_full():
             yield buffer.flush()
     if buffer.values or buffer.bad:
         yield buffer.flush()
+
+
+def _names(fields: list[str]) -> list[str]:
+    return [name.strip().lstrip("\ufeff") for name in fields]
+
+
+def _rows(lines: _Lines, dialect: Dialect) -> Iterator[tuple[list[str] | csv.Error, int, str]]:
+    """Yields the fields, first line and raw text of every row; an error for a line with a broken quote.
+
+    The parser gets many lines at once. Where it fails, either the row goes on behind them, and it is parsed again with
+    more, or its quotes are broken, which costs its first line: the next row is sought from the second line on.
+    """
+    arguments = {**dialect.reader_arguments(), "strict": True}
+    lines.more()
+    while lines.pending:
+        pending = lines.pending
+        masked, has_stand_in = lines.masked()
+        start = 0
+        while start < len(pending):
+            base = start
+            reader = csv.reader(islice(masked, start, None), **arguments)
+            try:
+                for fields in reader:
+                    end = base + reader.line_num
+                    if fields:
+                        raw = pending[start] if end == start + 1 else "".join(pending[start:end])
+                        yield lines.restore(fields) if has_stand_in else fields, lines.first_line + start, raw
+                    start = end
+            except csv.Error as error:
+                goes_on = base + reader.line_num == len(pending) and not lines.is_whole
+                if goes_on and sum(map(len, pending[start:])) <= MAX_ROW_CHARS:
+                    break
+                yield error, lines.first_line + start, pending[start]
+                start += 1
+        lines.drop(start)
+        lines.more()

@@ -30,6 +30,7 @@ def test_backslashes_may_escape_quotes():
 
 def test_a_backslash_before_a_closing_quote_is_text():
     assert sniff('text,label\n"C:\\",1\n"D:\\",0\n').escapechar is None
+    assert sniff('text,label\n"","\\","too many"\n').escapechar is None
 
 
 def test_spaces_after_delimiters_are_skipped_before_quotes():

@@ -12,9 +12,12 @@ def keys(options, group=None, **features):
     size = max(map(len, arrays.values()))
     types = {"age": pa.float32()}
     arrays = {name: values * (size // len(values)) for name, values in arrays.items()}
-    return list(
-        row_keys({name: pa.array(v, types.get(name, pa.large_string())) for name, v in arrays.items()}, group, options)
-    )
+    columns = {name: pa.array(v, types.get(name, pa.large_string())) for name, v in arrays.items()}
+    return row_keys(columns, group, options).to_pylist()
+
+
+def folded(text):
+    return normalize(pa.array([text], pa.large_string()))[0].as_py()
 
 
 @pytest.mark.parametrize(
@@ -22,12 +25,12 @@ def keys(options, group=None, **features):
     [("Great  Dress!", "great\tdress! "), ("ﬁne", "FINE"), ("STRASSE", "straße"), ("a\u00a0b", "A B"), ("ｏｋ", "ok")],
 )
 def test_texts_that_read_the_same_have_one_key(one, other):
-    assert normalize(one) == normalize(other)
+    assert folded(one) == folded(other)
 
 
 def test_different_texts_differ():
-    assert normalize("not good") != normalize("good")
-    assert normalize("é") != normalize("e")
+    assert folded("not good") != folded("good")
+    assert folded("é") != folded("e")
 
 
 def test_the_longest_text_decides_whatever_the_title(make_options):
@@ -55,14 +58,27 @@ def test_split_by_overrules(make_options):
 
 
 def test_places_are_fixed_for_ever():
-    assert assign(iter(["", "a", "great dress", "很好"]), [8, 1, 1]).tolist() == [0, 0, 0, 0]
-    assert assign((f"text {row}" for row in range(12)), [1, 1, 1]).tolist() == [0, 1, 0, 2, 1, 1, 2, 2, 0, 2, 2, 2]
+    assert assign(pa.array(["", "a", "great dress", "很好"]), [8, 1, 1]).tolist() == [0, 0, 0, 0]
+    assert assign(pa.array([f"text {row}" for row in range(12)]), [1, 1, 1]).tolist() == [
+        0,
+        1,
+        0,
+        2,
+        1,
+        1,
+        2,
+        2,
+        0,
+        2,
+        2,
+        2,
+    ]
 
 
 def test_shares_come_out_and_order_does_not_matter():
     texts = [f"text {row}" for row in range(20_000)]
-    places = dict(zip(texts, assign(iter(texts), [8, 1, 1]), strict=True))
+    places = dict(zip(texts, assign(pa.array(texts), [8, 1, 1]), strict=True))
     shares = np.bincount(list(places.values())) / len(texts)
     np.testing.assert_allclose(shares, [0.8, 0.1, 0.1], atol=0.01)
     random.Random(0).shuffle(texts)
-    assert dict(zip(texts, assign(iter(texts), [8, 1, 1]), strict=True)) == places
+    assert dict(zip(texts, assign(pa.array(texts), [8, 1, 1]), strict=True)) == places

@@ -51,7 +51,21 @@ def test_a_quote_that_never_closes_does_not_swallow_a_long_file(monkeypatch):
     columns, _, _, bad = read(f'text,n\n"open,0\n{rows}')
     assert len(columns["text"]) == 500
     assert [(b.row, b.line, b.reason) for b in bad] == [(1, 2, "broken_quotes")]
-    assert "no closing quote within 100" in bad[0].detail["received"]
+    assert bad[0].detail == {"received": "unexpected end of data"}
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7])
+def test_rows_do_not_depend_on_how_lines_are_gathered(monkeypatch, chunk):
+    content = 'text,n\n"a\n\nb\nc",1\n"open,2\nd,3\n"shut" early,4\n\n"e\nf",5\n"x,"\n"\n'
+    expected = read(content)
+    assert [bad.line for bad in expected[3]] == [6, 8, 12, 13]
+    monkeypatch.setattr(csv_reader, "_CHUNK_LINES", chunk)
+    assert read(content) == expected
+
+
+def test_many_broken_rows_take_no_longer_than_sound_ones():
+    *_, bad = read("text,n\n" + '"shut" early,1\n' * 20_000)
+    assert len(bad) == 20_000
 
 
 @pytest.mark.parametrize(("newline", "other"), [("\n", "\r"), ("\r", "\n")])
