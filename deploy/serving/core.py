@@ -15,9 +15,16 @@ from deploy.serving.model_manager import ModelManager
 from deploy.serving.predict import DEFAULT_SIGNATURE, predict
 from deploy.serving.servable import Servable
 from deploy.serving.session import Runner
-from deploy.serving.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, ServingError
+from deploy.serving.status import (
+    DeadlineExceededError,
+    InvalidArgumentError,
+    NotFoundError,
+    ServingError,
+    UnavailableError,
+)
 from deploy.serving.tensors import Array
 
+DRAIN_POLL_SECONDS = 0.01
 SIGNATURE_FIELD = "signature_def"
 
 Signatures = Mapping[str, Any]
@@ -38,6 +45,8 @@ class ServingCore:
         self.manager = manager
         self.metrics = metrics
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="inference")
+        self._under_way = 0
+        self._draining = False
 
     async def predict(self, request: Any, entrypoint: str = "GRPC", deadline: float | None = None) -> Any:
         """PredictRequest to PredictResponse."""
@@ -91,9 +100,12 @@ class ServingCore:
         Raises:
             ServingError: No such version, or what the job raised.
         """
+        if self._draining:
+            raise UnavailableError("The server is stopping.")
         started = time.perf_counter()
         status = "OK"
         servable: Servable | None = None
+        self._under_way += 1
         try:
             servable = self.manager.find(model_spec)
             return await self._submit(servable, api, job, deadline)
@@ -104,6 +116,7 @@ class ServingCore:
             status = "CANCELLED"
             raise
         finally:
+            self._under_way -= 1
             seconds = time.perf_counter() - started
             self._record(servable, model_spec, api, entrypoint, status, seconds)
 
@@ -171,6 +184,16 @@ class ServingCore:
             entry = response.model_version_status.add(version=servable.version, state=servable.state.value)
             fill_status(entry.status, servable.error)
         return response
+
+    async def drain(self, seconds: float) -> None:
+        """Answers new calls with UNAVAILABLE, and waits for those under way.
+
+        Clients that retry then go elsewhere; gRPC by itself would cancel calls that arrive while it stops.
+        """
+        self._draining = True
+        deadline = time.monotonic() + seconds
+        while self._under_way and time.monotonic() < deadline:
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
 
     def close(self) -> None:
         """Waits for what is running; no call may come any more."""

@@ -16,15 +16,14 @@ import tensorflow as tf
 from aiohttp import web
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from deploy.serving.core import ServingCore
 from deploy.serving.flags import ServerOptions
+from deploy.serving.grpc_services import rpc_handlers
 from deploy.serving.metrics import ServingMetrics
 from deploy.serving.model_config import read_model_config, single_model_config
 from deploy.serving.model_manager import LoadOptions, ModelManager
 from deploy.serving.monitoring_config import metrics_path
-from deploy.serving.prediction_service import ModelService, PredictionService
 from deploy.serving.rest import create_app
 from deploy.serving.servable import Servable
 from deploy.serving.service_descriptors import SERVICES, service_descriptors
@@ -35,6 +34,7 @@ from deploy.serving.warmup import warm_up
 logger = logging.getLogger("attention.serving")
 
 _UNLIMITED = 2**31 - 1
+_LAST_ANSWERS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ class Server:
         await self._health.enter_graceful_shutdown()
         if self._config_poll is not None:
             self._config_poll.cancel()
+        await self.core.drain(self._options.drain_seconds)
         if self._grpc is not None:
-            await self._grpc.stop(self._options.drain_seconds)
+            await self._grpc.stop(_LAST_ANSWERS_SECONDS)
         if self._rest is not None:
             await self._rest.cleanup()
         self.core.close()
@@ -127,8 +128,7 @@ class Server:
             *self._options.channel_arguments(),
         ]
         server = grpc.aio.server(options=arguments)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(self.core), server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.core), server)
+        server.add_generic_rpc_handlers(rpc_handlers(self.core))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server, service_descriptors()
@@ -146,7 +146,7 @@ class Server:
         if self._options.rest_api_port is None:
             return None
         runner = web.AppRunner(
-            create_app(self.core, self._metrics_path), access_log=None, shutdown_timeout=self._options.drain_seconds
+            create_app(self.core, self._metrics_path), access_log=None, shutdown_timeout=_LAST_ANSWERS_SECONDS
         )
         await runner.setup()
         self._rest = runner

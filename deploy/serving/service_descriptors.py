@@ -4,6 +4,8 @@ The modules of `tensorflow-serving-api` 2.19 that hold them (`prediction_service
 imported with protobuf 4 or newer; the messages can. The services are described here, in a pool of their own.
 """
 
+from typing import Any
+
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -19,9 +21,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-_PACKAGE = "tensorflow.serving"
+PACKAGE = "tensorflow.serving"
 
-_METHODS = {
+METHODS: dict[str, dict[str, tuple[Any, Any]]] = {
     "PredictionService": {
         "Classify": (classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
         "Regress": (regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),
@@ -40,9 +42,11 @@ _METHODS = {
         ),
     },
 }
+"""Request and response of every call, by service."""
+
 _FILES = {"PredictionService": "prediction_service", "ModelService": "model_service"}
 
-SERVICES = tuple(f"{_PACKAGE}.{service}" for service in _METHODS)
+SERVICES = tuple(f"{PACKAGE}.{service}" for service in METHODS)
 """Full names."""
 
 
@@ -52,9 +56,9 @@ def service_descriptors() -> DescriptorPool:
     added: set[str] = set()
     for module in (health_pb2, reflection_pb2):
         _add(pool, module.DESCRIPTOR, added)
-    for service, methods in _METHODS.items():
+    for service, methods in METHODS.items():
         file = descriptor_pb2.FileDescriptorProto(
-            name=f"tensorflow_serving/apis/{_FILES[service]}.proto", package=_PACKAGE, syntax="proto3"
+            name=f"tensorflow_serving/apis/{_FILES[service]}.proto", package=PACKAGE, syntax="proto3"
         )
         described = file.service.add(name=service)
         for method, messages in methods.items():

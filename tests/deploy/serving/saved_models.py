@@ -109,6 +109,10 @@ class Numbers(tf.Module):
     def flat(self, inputs):
         return {"scores": self.regressed(inputs)["outputs"][:, 0]}
 
+    def slow(self, steps):
+        (counted,) = tf.while_loop(lambda i: i < steps, lambda i: (i + 1,), (tf.zeros([], tf.int32),))
+        return {"counted": counted}
+
     def echo(self, **values):
         return {name + "_out": tf.identity(value) for name, value in values.items()} | {
             "raw_bytes": tf.identity(values["text"])
@@ -144,6 +148,9 @@ def export_numbers(path: Path) -> None:
         "classify": tf.function(lambda inputs: module.classified(inputs)).get_concrete_function(inputs=examples),
         "classify_flat": tf.function(lambda inputs: module.flat(inputs)).get_concrete_function(inputs=examples),
         "two_inputs": tf.function(lambda a, b: module.product(a, b)).get_concrete_function(a=matrix, b=matrix),
+        "slow": tf.function(lambda steps: module.slow(steps)).get_concrete_function(
+            steps=tf.TensorSpec([], tf.int32, "steps")
+        ),
         "echo": tf.function(lambda **values: module.echo(**values)).get_concrete_function(**echo),
         "echo_json": tf.function(lambda **values: module.echo(**values)).get_concrete_function(
             **{name: echo[name] for name in json_types}
