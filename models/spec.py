@@ -72,6 +72,7 @@ class TrainOptions(Options):
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="Share of all steps in which the rate rises.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all classes.")
     clip_norm: float = Field(1.0, gt=0)
     class_weights: Literal["none", "balanced"] = "none"
     early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval loss; 0: never stop.")

@@ -8,12 +8,12 @@ import hashlib
 import json
 import logging
 import os
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import label
 from models.input_fn import Split, read_split
@@ -25,13 +25,16 @@ from models.training.device import grow_gpu_memory, precision, require_keras_3
 from models.training.loop import Outcome, train
 from models.vocabulary import read_vocabulary
 
+if TYPE_CHECKING:
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
 CHECKPOINT_KEY = "checkpoint_dir"
 """Key in `custom_config`: a folder that outlives the run, from which a killed training goes on."""
 
 _log = logging.getLogger("attention")
 
 
-def run_fn(fn_args: FnArgs) -> None:
+def run_fn(fn_args: "FnArgs") -> None:
     """Trains and exports.
 
     Reads the splits of raw tf.Examples and the Transform graph. Writes the SavedModel to `serving_model_dir`; to

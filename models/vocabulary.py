@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -54,7 +55,7 @@ class LearnVocabulary(tft_beam.experimental.PTransformAnalyzer):
         self._arrange = arrange
         self._builders = builders
 
-    def expand(self, batches: beam.PCollection) -> tuple[beam.PCollection, ...]:
+    def expand(self, batches: beam.PCollection) -> Any:  # Beam reads the hint, and a tuple of results confuses it
         write = functools.partial(_write_entries, os.path.join(self.base_temp_dir, self._file_name))
         entries = (
             batches | "CountValues" >> beam.CombineGlobally(CountValuesFn()) | "Arrange" >> beam.Map(self._arrange)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from models.input_fn import Split, batches, shuffled_rows, sorted_rows
+from models.losses.smoothed_cross_entropy import SmoothedCrossEntropy
 from models.spec import TrainOptions
 from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
 from models.training.event_log import EventLog
@@ -62,7 +63,7 @@ def train(
     model = keras.Model(network.inputs, network.get_layer("logits").output)
     model.compile(
         make_optimizer(options, steps),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        SmoothedCrossEntropy(options.label_smoothing),
         metrics=["accuracy"],
         jit_compile=False,
     )

@@ -1,0 +1,118 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from models.trainer import run_fn
+from models.training import device
+from tests.models.conftest import make_rows, run_transform, write_split
+
+
+@pytest.fixture(scope="module")
+def trained(spec, fn_args, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("trained")
+    run_fn(fn_args(directory, spec))
+    return directory
+
+
+def read_curve(directory):
+    return json.loads((directory / "run" / "training.json").read_text())["curve"]
+
+
+def test_leaves_what_later_steps_need(trained):
+    extra = trained / "serving" / "assets.extra"
+    assert (trained / "serving" / "saved_model.pb").exists()
+    assert (extra / "classes.txt").read_text() == "no\nyes\n"
+    assert (extra / "tf_serving_warmup_requests").stat().st_size > 0
+    outcome = json.loads((trained / "run" / "training.json").read_text())
+    assert outcome.keys() == {"curve", "best_epoch", "seconds", "rows_per_second"}
+    assert len(outcome["curve"]) == 2
+    assert keras.models.load_model(trained / "run" / "model.keras").output.keys() == {"logits", "attention"}
+
+
+def test_removes_its_checkpoint_when_done(trained):
+    assert list((trained / "checkpoints").iterdir()) == []
+
+
+def test_a_checkpoint_of_another_training_is_not_taken_up(spec, fn_args, trained, tmp_path, monkeypatch):
+    arguments = fn_args(tmp_path, spec)
+    monkeypatch.setattr("models.trainer.export_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt("stop")))
+    for number, changed in enumerate((spec, spec.model_copy(update={"name": "other"})), start=1):
+        arguments.custom_config["model_spec"] = changed.model_dump_json()
+        with pytest.raises(KeyboardInterrupt, match="stop"):
+            run_fn(arguments)
+        assert len(list((tmp_path / "checkpoints").iterdir())) == number
+
+
+def test_one_class_alone_is_nothing_to_learn(spec, fn_args, tmp_path):
+    rows = [{**row, "label": "yes"} for row in make_rows(20, seed=5)]
+    pattern = write_split(tmp_path / "Split-train", rows)
+    output = run_transform(pattern, spec, tmp_path).transform_savedmodel_dir
+    arguments = fn_args(tmp_path, spec, transform_output=str(pathlib.Path(output).parent), train_files=[pattern])
+    with pytest.raises(ValueError, match=r"at least two classes. Received: \['yes'\]"):
+        run_fn(arguments)
+
+
+def test_a_class_that_only_eval_has_is_refused(spec, fn_args, tmp_path):
+    rows = make_rows(9, seed=6)
+    pattern = write_split(tmp_path / "Split-eval", [*rows, {**rows[0], "label": "perhaps"}])
+    with pytest.raises(ValueError, match="1 of 10 rows of the eval split"):
+        run_fn(fn_args(tmp_path, spec, eval_files=[pattern]))
+
+
+def test_an_empty_eval_split_is_refused(spec, fn_args, tmp_path):
+    pattern = write_split(tmp_path / "Split-eval", [])
+    with pytest.raises(ValueError, match="no row in"):
+        run_fn(fn_args(tmp_path, spec, eval_files=[pattern]))
+
+
+def test_refuses_another_backend_than_the_saved_model_needs(monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="on jax"):
+        device.require_keras_3()
+
+
+def test_mixed_precision_is_for_gpus(caplog):
+    with caplog.at_level("INFO", logger="attention"), device.precision(mixed=True, has_gpu=False):
+        assert keras.config.dtype_policy().name == "float32"
+    assert "training in float32" in caplog.text
+    with device.precision(mixed=True, has_gpu=True):
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_and_gives_the_same_model(spec, fn_args, trained, tmp_path):
+    arguments = tmp_path / "arguments.json"
+
+    def start(seconds_per_step):
+        arguments.write_text(
+            json.dumps({"seconds_per_step": seconds_per_step, "fn_args": vars(fn_args(tmp_path, spec))})
+        )
+        command = [sys.executable, "-m", "tests.models.train_process", str(arguments)]
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})
+
+    process = start(seconds_per_step=1)
+    try:
+        deadline = time.monotonic() + 300
+        while not list(tmp_path.glob("checkpoints/*/state.npz")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "serving").exists()
+
+    assert start(seconds_per_step=0).wait() == 0
+    assert read_curve(tmp_path) == read_curve(trained)
+    resumed, whole = (keras.models.load_model(d / "run" / "model.keras").get_weights() for d in (tmp_path, trained))
+    for left, right in zip(resumed, whole, strict=True):
+        np.testing.assert_array_equal(left, right)

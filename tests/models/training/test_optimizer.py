@@ -1,0 +1,42 @@
+import keras
+import numpy as np
+import pytest
+
+from models.spec import TrainOptions
+from models.training.optimizer import make_optimizer
+
+
+def rate_at(optimizer, step):
+    return float(optimizer._learning_rate(step))
+
+
+def test_the_rate_rises_and_then_falls_to_zero():
+    optimizer = make_optimizer(TrainOptions(epochs=2, learning_rate=0.1, warmup_ratio=0.1), steps_per_epoch=50)
+    assert rate_at(optimizer, 0) == 0
+    assert rate_at(optimizer, 5) == pytest.approx(0.05)
+    assert rate_at(optimizer, 10) == pytest.approx(0.1)
+    assert rate_at(optimizer, 55) == pytest.approx(0.05, rel=1e-3)
+    assert rate_at(optimizer, 100) == pytest.approx(0, abs=1e-7)
+
+
+def test_without_warmup_the_rate_begins_at_its_top():
+    optimizer = make_optimizer(TrainOptions(epochs=1, learning_rate=0.1, warmup_ratio=0), steps_per_epoch=10)
+    assert rate_at(optimizer, 0) == pytest.approx(0.1)
+
+
+def test_biases_and_norms_do_not_decay():
+    layers = [keras.layers.Dense(2, name="dense"), keras.layers.LayerNormalization(name="norm")]
+    for layer in layers:
+        layer.build((None, 2))
+        layer.set_weights([np.ones(weight.shape) for weight in layer.get_weights()])
+    variables = [weight for layer in layers for weight in layer.trainable_weights]
+    options = TrainOptions(epochs=1, learning_rate=0.1, weight_decay=0.5, warmup_ratio=0)
+    optimizer = make_optimizer(options, steps_per_epoch=10)
+    optimizer.build(variables)
+    optimizer.apply([np.zeros(variable.shape, "float32") for variable in variables])
+    decayed = {variable.name for variable in variables if np.all(np.asarray(variable) < 1)}
+    assert decayed == {"kernel"}
+
+
+def test_gradients_are_clipped_by_their_common_norm():
+    assert make_optimizer(TrainOptions(clip_norm=0.3), steps_per_epoch=1).global_clipnorm == 0.3
