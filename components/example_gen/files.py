@@ -64,7 +64,8 @@ def open_bytes(path: str, compression: str | None) -> Iterator[Any]:
                 with pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression) as stream:
                     yield stream
         except (EOFError, lzma.LZMAError, OSError) as error:
-            if compression is None:
+            is_the_systems = isinstance(error, OSError) and error.errno is not None
+            if compression is None or is_the_systems:
                 raise
             raise InputDataError(
                 f"`{path}` is damaged or cut off: its {compression} data does not decompress ({error})."

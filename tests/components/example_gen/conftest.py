@@ -83,7 +83,7 @@ def run_example_gen(tmp_path: Path, make_options: Callable[..., ExampleGenOption
 
     runs = 0
 
-    def run(data: Any, **changes: Any) -> Outcome:
+    def run(data: Any, beam_arguments: list[str] = IN_MEMORY, **changes: Any) -> Outcome:
         nonlocal runs
         runs += 1
         data = {split: str(path) for split, path in data.items()} if isinstance(data, dict) else str(data)
@@ -92,7 +92,7 @@ def run_example_gen(tmp_path: Path, make_options: Callable[..., ExampleGenOption
         examples = standard_artifacts.Examples()
         examples.uri = str(tmp_path / f"examples-{runs}")
         context = base_beam_executor.BaseBeamExecutor.Context(
-            beam_pipeline_args=IN_MEMORY,
+            beam_pipeline_args=beam_arguments,
             tmp_dir=str(tmp_path / "beam"),
             unique_id=str(runs),
         )

@@ -231,3 +231,16 @@ def test_old_line_ends_and_a_pile_of_dialects(run_example_gen, tmp_path):
     )
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + buffer.getvalue().encode())
     assert texts(run_example_gen(tmp_path / "a.csv").all_rows()) == sorted(row[0] for row in rows)
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_splits(run_example_gen, write_reviews, tmp_path):
+    whole = run_example_gen(write_reviews("whole.csv", 200))
+    for part in range(4):
+        write_reviews(f"parts/{part}.csv", 50, start=50 * part)
+    parts = run_example_gen(
+        tmp_path / "parts",
+        beam_arguments=["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+    )
+    for split in ("train", "eval", "test"):
+        assert texts(parts.rows(split)) == texts(whole.rows(split))
