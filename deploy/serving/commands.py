@@ -1,8 +1,10 @@
 """The commands `serve` and `predict`; neither imports TensorFlow before it has to."""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,9 +64,25 @@ def start_server(**flags: Any) -> int:
         options.channel_arguments()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    from deploy.serving.server import run_server
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _quiet_standard_error():
+        from deploy.serving.server import run_server
 
     return run_server(options)
+
+
+@contextmanager
+def _quiet_standard_error() -> Iterator[None]:
+    """Drops what libraries write past Python: TensorFlow greets before any log level holds. Exceptions pass."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @click.command()
