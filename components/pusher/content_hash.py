@@ -5,7 +5,8 @@ counters and random parts, and their order is free. So the hash is taken over wh
 
 * a signature is its name, method and the names, types and shapes of its inputs and outputs, and the digests of the
   tensors that it returns;
-* a tensor is its operation, the operation's attributes, and the digests of its inputs (control inputs in any order);
+* a tensor is its operation, the operation's attributes, and the digests of its inputs;
+* what else has to run first (checks, say) counts as a set: in which order TensorFlow chains it differs by export;
 * a call is the digest of the function's body in place of its name;
 * a variable is its value, an asset its content, a constant its value; names stand for nothing.
 
@@ -17,7 +18,7 @@ not be seen.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the operations that the served graph takes from there
 
-INIT_SIGNATURE = "__saved_model_init_op"
 CLASSES_FILE = Path("assets.extra", "classes.txt")
 IGNORED_ATTRIBUTES = {"shared_name", "container", "config", "config_proto", "executor_type", "debug_name"}
 VARIABLE_OPS = {"VarHandleOp"}
@@ -64,16 +64,21 @@ def _digest(*parts: bytes | str) -> bytes:
 
 def _variables(graph: tf.Graph, session: tf.compat.v1.Session, model_dir: Path) -> dict[str, bytes]:
     """Node → digest of the variable's value. Some hold the path of an asset, whose content then is the value."""
+    handles = {each.name: each for each in graph.get_operations() if each.type in VARIABLE_OPS}
+    types = {name: handle.get_attr("dtype") for name, handle in handles.items()}
+    reads = {
+        name: tf.raw_ops.ReadVariableOp(resource=handle.outputs[0], dtype=types[name])
+        for name, handle in handles.items()
+    }
     digests = {}
-    for operation in [each for each in graph.get_operations() if each.type in VARIABLE_OPS]:
-        dtype = operation.get_attr("dtype")
-        value = session.run(tf.raw_ops.ReadVariableOp(resource=operation.outputs[0], dtype=dtype))
+    for name, value in session.run(reads).items():
+        dtype = types[name]
         value = np.asarray(value, object if dtype == tf.string else None)
         if dtype == tf.string:
             content = _digest(*(_content_of(each, model_dir) for each in value.ravel()))
         else:
             content = value.tobytes()
-        digests[operation.name] = _digest("variable", dtype.name, repr(value.shape), content)
+        digests[name] = _digest("variable", dtype.name, repr(value.shape), content)
     return digests
 
 
@@ -95,43 +100,32 @@ def _signature(name: str, signature: Any, tree: "_Tree") -> bytes:
     for side in (signature.inputs, signature.outputs):
         for alias, info in sorted(side.items()):
             parts += [alias, str(info.dtype), str(tf.TensorShape(info.tensor_shape))]
-    if name == INIT_SIGNATURE:
-        parts += [tree.tensor(info.name) for _, info in sorted(signature.outputs.items())]
-    else:
-        inputs = {info.name.split(":")[0]: _digest("input", alias) for alias, info in signature.inputs.items()}
-        graph = tree.with_leaves(inputs)
-        parts += [graph.tensor(info.name) for _, info in sorted(signature.outputs.items())]
-    return _digest(*parts)
+    inputs = {info.name.split(":")[0]: _digest("input", alias) for alias, info in signature.inputs.items()}
+    outputs = [info.name for _, info in sorted(signature.outputs.items())]
+    return _digest(*parts, tree.digest(inputs, outputs))
 
 
 class _Tree:
-    """Digests of the tensors of a graph and of the functions that it calls."""
+    """Digests of what a graph and the functions that it calls compute."""
 
-    def __init__(self, graph_def: Any, leaves: Mapping[str, bytes], functions: dict[str, bytes] | None = None):
+    def __init__(self, graph_def: Any, leaves: Mapping[str, bytes]):
         self._graph_def = graph_def
+        self._leaves = leaves
         self._library = {function.signature.name: function for function in graph_def.library.function}
-        self._functions = {} if functions is None else functions
-        self._nodes = _Nodes(graph_def.node, leaves, self._function)
+        self._functions: dict[str, bytes] = {}
 
-    def with_leaves(self, leaves: Mapping[str, bytes]) -> "_Tree":
-        """The same graph with more nodes that stand for themselves."""
-        return _Tree(self._graph_def, {**self._nodes.leaves, **leaves}, self._functions)
-
-    def tensor(self, name: str) -> bytes:
-        return self._nodes.tensor(name)
+    def digest(self, inputs: Mapping[str, bytes], outputs: list[str]) -> bytes:
+        """Digest of tensors of the graph; `inputs` are nodes that stand for themselves."""
+        return _Nodes(self._graph_def.node, {**self._leaves, **inputs}, self._function).digest(outputs, [])
 
     def _function(self, name: str) -> bytes:
         if name not in self._functions:
             self._functions[name] = _digest("recursion")
             function = self._library[name]
-            arguments = {
-                argument.name: _digest("argument", str(index))
-                for index, argument in enumerate(function.signature.input_arg)
-            }
-            nodes = _Nodes(function.node_def, arguments, self._function)
-            results = [nodes.tensor(function.ret[argument.name]) for argument in function.signature.output_arg]
-            effects = sorted(nodes.tensor(node) for node in function.control_ret.values())
-            self._functions[name] = _digest("function", *results, "effects", *effects)
+            inputs = {each.name: _digest("argument", str(i)) for i, each in enumerate(function.signature.input_arg)}
+            outputs = [function.ret[each.name] for each in function.signature.output_arg]
+            nodes = _Nodes(function.node_def, inputs, self._function)
+            self._functions[name] = nodes.digest(outputs, list(function.control_ret.values()))
         return self._functions[name]
 
 
@@ -139,57 +133,61 @@ class _Nodes:
     """Digests of the nodes of one graph or of one function's body."""
 
     def __init__(self, nodes: Any, leaves: Mapping[str, bytes], function: Callable[[str], bytes]):
-        self.leaves = leaves
         self._nodes = {node.name: node for node in nodes}
         self._function = function
         self._digests = dict(leaves)
 
-    def tensor(self, name: str) -> bytes:
-        """Digest of `node`, `node:0`, `node:output:0` or `^node`."""
-        node, _, output = name.removeprefix("^").partition(":")
-        self._visit(node)
-        return _digest(self._digests[node], output.removesuffix(":0") if output != "0" else "")
+    def digest(self, outputs: list[str], effects: list[str]) -> bytes:
+        """Digest of the outputs in their order and of all that has to run for them in any order."""
+        reached = self._reach([*outputs, *effects])
+        for name in reached:
+            self._visit(name)
+        return _digest(*map(self._tensor, outputs), "reached", *sorted({self._digests[name] for name in reached}))
+
+    def _reach(self, roots: list[str]) -> list[str]:
+        """Names of the nodes that the roots need, by data or by control."""
+        found: dict[str, None] = {}
+        stack = [_node_of(root) for root in roots]
+        while stack:
+            name = stack.pop()
+            if name not in found:
+                found[name] = None
+                if name in self._nodes and name not in self._digests:
+                    stack += map(_node_of, self._nodes[name].input)
+        return list(found)
 
     def _visit(self, root: str) -> None:
-        """Digests a node and all it depends on, inputs first. A node that waits for itself counts as a loop."""
+        """Digests a node after its inputs. In a loop, the edge that closes it counts as such."""
         stack, waiting = [root], set()
         while stack:
             name = stack[-1]
             if name in self._digests:
                 stack.pop()
                 continue
-            open_inputs = [each for each in self._inputs(name) if each not in self._digests and each not in waiting]
-            if open_inputs and name not in waiting:
+            unknown = [each for each in map(_node_of, self._data(name)) if each not in self._digests]
+            if unknown and name not in waiting:
                 waiting.add(name)
-                stack += reversed(open_inputs)
+                stack += reversed([each for each in unknown if each not in waiting])
                 continue
             self._digests[name] = self._node(name)
             stack.pop()
 
-    def _inputs(self, name: str) -> Iterator[str]:
-        return (each.removeprefix("^").partition(":")[0] for each in self._nodes[name].input)
+    def _data(self, name: str) -> list[str]:
+        return [each for each in self._nodes[name].input if not each.startswith("^")]
 
     def _node(self, name: str) -> bytes:
         node = self._nodes[name]
-        data = [each for each in node.input if not each.startswith("^")]
-        control = [each for each in node.input if each.startswith("^")]
         attributes = [
             _digest(key, self._attribute(value))
             for key, value in sorted(node.attr.items())
             if not key.startswith("_") and key not in IGNORED_ATTRIBUTES
         ]
-        return _digest(
-            node.op,
-            *attributes,
-            "inputs",
-            *(self._known(each) for each in data),
-            "control",
-            *sorted(self._known(each) for each in control),
-        )
+        return _digest(node.op, *attributes, "inputs", *map(self._tensor, self._data(name)))
 
-    def _known(self, name: str) -> bytes:
-        node, _, output = name.removeprefix("^").partition(":")
-        return _digest(self._digests.get(node, b"loop"), output.removesuffix(":0") if output != "0" else "")
+    def _tensor(self, name: str) -> bytes:
+        """Digest of `node`, `node:0` or `node:output:0`; the three are the same."""
+        output = name.partition(":")[2].removesuffix(":0")
+        return _digest(self._digests.get(_node_of(name), b"loop"), "" if output == "0" else output)
 
     def _attribute(self, value: Any) -> bytes:
         if value.HasField("func"):
@@ -197,3 +195,7 @@ class _Nodes:
         if value.list.func:
             return _digest(*(self._function(each.name) for each in value.list.func))
         return value.SerializeToString(deterministic=True)
+
+
+def _node_of(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
