@@ -37,7 +37,7 @@ def gates(
     classes = sorted({*counts, *domain(tfdv.get_feature(schema, LABEL_KEY), schema)})
     present = [name for name in classes if counts.get(name)]
     listed = ", ".join(f"{shorten(name, 30)} {counts.get(name, 0):,}" for name in classes[:20]) or "none"
-    why = f"The train split has rows of {len(present)} classes ({listed}); telling apart needs {MIN_CLASSES}."
+    why = f"The train split has rows of {len(present)} of its classes ({listed}); telling apart needs {MIN_CLASSES}."
     result.append(
         Gate("rows/classes", len(present) >= MIN_CLASSES, len(present), MIN_CLASSES, why, severity),
     )

@@ -17,6 +17,7 @@ class ReleaseGateSpec(ComponentSpec):
         executor.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model),
         executor.EVALUATION_KEY: ChannelParameter(type=standard_artifacts.ModelEvaluation),
         executor.MODEL_BLESSING_KEY: ChannelParameter(type=standard_artifacts.ModelBlessing),
+        executor.BASELINE_MODEL_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS = {executor.BLESSING_KEY: ChannelParameter(type=standard_artifacts.InfraBlessing)}
 
@@ -32,6 +33,7 @@ class ReleaseGate(base_component.BaseComponent):
         model: BaseChannel,
         evaluation: BaseChannel,
         model_blessing: BaseChannel,
+        baseline_model: BaseChannel | None = None,
         options: ReleaseGateOptions | str | None = None,
     ):
         """Builds the node.
@@ -40,6 +42,7 @@ class ReleaseGate(base_component.BaseComponent):
             model: the candidate; brings its recorded requests in `assets.extra/tf_serving_warmup_requests`.
             evaluation: the Evaluator's, with its thresholds.
             model_blessing: the Evaluator's.
+            baseline_model: BaselineModel's; with it the gates name the version they compare with.
             options: limits, or their JSON.
 
         Raises:
@@ -51,6 +54,7 @@ class ReleaseGate(base_component.BaseComponent):
             model=model,
             evaluation=evaluation,
             model_blessing=model_blessing,
+            baseline_model=baseline_model,
             options=(options or ReleaseGateOptions()).model_dump_json(),
             blessing=OutputChannel(standard_artifacts.InfraBlessing, self, executor.BLESSING_KEY),
         )

@@ -12,6 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 from typing_extensions import override
 
+from components.baseline_model.executor import VERSION_PROPERTY
 from components.gates import BLESSED_PROPERTY, publish_gates
 from components.release_gate.options import ReleaseGateOptions
 from components.release_gate.quality import quality_gates
@@ -20,6 +21,7 @@ from components.release_gate.serving_check import serving_gates
 MODEL_KEY = "model"
 EVALUATION_KEY = "evaluation"
 MODEL_BLESSING_KEY = "model_blessing"
+BASELINE_MODEL_KEY = "baseline_model"
 OPTIONS_KEY = "options"
 BLESSING_KEY = "blessing"
 
@@ -39,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
         """Writes `gates.json`, `replay.json` and `ops.json`, and blesses the model if no gate blocks.
 
         Args:
-            input_dict: `model`, `evaluation`, `model_blessing`: one artifact each.
+            input_dict: `model`, `evaluation`, `model_blessing`, one each, and `baseline_model`, at most one.
             output_dict: `blessing`: one InfraBlessing.
             exec_properties: `options` (JSON).
         """
@@ -51,9 +53,14 @@ class Executor(base_executor.BaseExecutor):
             model_blessing.has_custom_property(BLESSED_PROPERTY)
             and model_blessing.get_int_custom_property(BLESSED_PROPERTY) == evaluator.BLESSED_VALUE
         )
+        live_version = None
+        for baseline in input_dict.get(BASELINE_MODEL_KEY, []):
+            if baseline.has_custom_property(VERSION_PROPERTY):
+                live_version = baseline.get_int_custom_property(VERSION_PROPERTY)
+        evaluation_uri = artifact_utils.get_single_uri(input_dict[EVALUATION_KEY])
         os.makedirs(blessing.uri, exist_ok=True)
         gates = [
-            *quality_gates(artifact_utils.get_single_uri(input_dict[EVALUATION_KEY]), blessed_by_evaluator),
+            *quality_gates(evaluation_uri, blessed_by_evaluator, live_version),
             *serving_gates(Path(path_utils.serving_model_path(model_uri)), Path(blessing.uri), options),
         ]
         blessed = publish_gates(blessing, gates)

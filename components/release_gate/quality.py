@@ -1,8 +1,8 @@
 """The Evaluator's verdict as gates: every threshold with its measured value, passed ones too."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tensorflow_model_analysis.api import model_eval_lib
@@ -16,7 +16,7 @@ from tensorflow_model_analysis.writers import eval_config_writer
 from components.gates import Gate
 
 
-def quality_gates(evaluation_uri: str, blessed: bool) -> list[Gate]:
+def quality_gates(evaluation_uri: str, blessed: bool, live_version: int | None = None) -> list[Gate]:
     """Makes the gates `metric/<name>[/vs_live][/<slice>]` and `metric/blessing`.
 
     A threshold counts as passed if the value is within it and TFMA, too, says so.
@@ -24,6 +24,10 @@ def quality_gates(evaluation_uri: str, blessed: bool) -> list[Gate]:
     Args:
         evaluation_uri: the Evaluator's output.
         blessed: whether the Evaluator blessed the model.
+        live_version: what the baseline was; 0: the model itself, for nothing is live; None: not known.
+
+    Returns:
+        Gates of all rows first, then slice by slice.
     """
     eval_config = eval_config_writer.load_eval_run(evaluation_uri)[0]
     validation = model_eval_lib.load_validation_result(evaluation_uri)
@@ -36,14 +40,17 @@ def quality_gates(evaluation_uri: str, blessed: bool) -> list[Gate]:
         for of_slice in validation.metric_validations_per_slice
         for each in of_slice.failures
     }
+    baseline_words = "its own (nothing is live yet)" if live_version == 0 else f"version {live_version}'s"
+    baseline_words = "the live version's" if live_version is None else baseline_words
     gates = []
-    for slice_key, values in _values(evaluation_uri):
+    for slice_key, values in sorted(_values(evaluation_uri), key=lambda of_slice: _slice_name(of_slice[0])):
         name = _slice_name(slice_key)
         for key, rules in thresholds.items():
             for slice_spec, threshold in rules:
                 if _applies(slice_spec, slice_key):
                     live = values.get(key.make_baseline_key(baseline_name)) if baseline_name else None
-                    gates.append(_gate(key, name, threshold, values.get(key), live, (name, key) in failed))
+                    gate = _gate(key, name, threshold, values.get(key), live, baseline_words)
+                    gates.append(dataclasses.replace(gate, passed=False) if (name, key) in failed else gate)
     for missing in validation.missing_slices:
         wanted = [*missing.feature_keys, *(f"{key}={value}" for key, value in missing.feature_values.items())]
         why = f"No row of the test split is in the slice {','.join(wanted) or '(all rows)'}, so its limits are not met."
@@ -85,7 +92,7 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Limit:
     """One bound of a threshold, with the value it bounds in the bound's own unit."""
 
@@ -116,20 +123,20 @@ def _limits(threshold: Any, value: float, live: float | None) -> Iterator[_Limit
 
 
 def _gate(
-    key: MetricKey, slice_name: str, threshold: Any, value: float | None, live: float | None, failed: bool
+    key: MetricKey, slice_name: str, threshold: Any, value: float | None, live: float | None, baseline: str
 ) -> Gate:
     change = isinstance(threshold, config_pb2.GenericChangeThreshold)
     metric = f"{key.name}@{key.sub_key}" if key.sub_key else key.name
     name = "/".join(part for part in ("metric", metric, "vs_live" if change else "", slice_name) if part)
     where = f"on {slice_name}" if slice_name else "on the test split"
-    limits = [] if value is None else list(_limits(threshold, value, live))
-    if value is None or not limits:
-        missing = "was not measured" if value is None else "has a threshold without a bound"
-        return Gate(name, False, value, None, f"{metric} {missing} {where}.")
+    limits = list(_limits(threshold, math.nan if value is None else value, live))
+    if not limits:
+        return Gate(name, False, value, None, f"{metric} {where} has a threshold without a bound.")
     worst = min(limits, key=lambda limit: limit.margin)
+    unit = " of the baseline's value" if worst.relative else ""
+    asked = f"{'at least' if worst.at_least else 'at most'} {worst.limit:.4f}{unit} is asked for"
+    if value is None:
+        return Gate(name, False, None, worst.limit, f"{metric} was not measured {where}; {asked}.")
     measured = f"changed by {value:+.4f}" if change else f"is {value:.4f}"
-    against = f" against the live version's {live:.4f}" if change and live is not None else ""
-    asked = f"{'at least' if worst.at_least else 'at most'} {worst.limit:.4f}"
-    unit = " of the live version's value" if worst.relative else ""
-    why = f"{metric} {where} {measured}{against}; {asked}{unit} is asked for."
-    return Gate(name, worst.margin >= 0 and not failed, worst.value, worst.limit, why)
+    against = f" against {baseline} {live:.4f}" if change and live is not None else ""
+    return Gate(name, worst.margin >= 0, worst.value, worst.limit, f"{metric} {where} {measured}{against}; {asked}.")

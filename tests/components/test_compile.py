@@ -41,6 +41,7 @@ def build(tables, root):
             model=model.outputs["result"],
             evaluation=evaluator.outputs["evaluation"],
             model_blessing=evaluator.outputs["blessing"],
+            baseline_model=baseline.outputs["baseline_model"],
         )
         with tfx.dsl.Cond(release_gate.outputs["blessing"].future()[0].custom_property("blessed") == 1):
             pusher = Pusher(

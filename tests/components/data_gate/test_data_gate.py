@@ -133,7 +133,10 @@ def test_one_class_only(judge_rows, tables):
     blessed, gates, _ = judge_rows(splits)
     assert blessed == 0
     assert {"rows/classes", "rows/smallest_class"} <= failed(gates)
-    assert gates["rows/classes"].why == "The train split has rows of 1 classes (no 0, yes 50); telling apart needs 2."
+    assert (
+        gates["rows/classes"].why
+        == "The train split has rows of 1 of its classes (no 0, yes 50); telling apart needs 2."
+    )
 
 
 def test_an_empty_split(judge_rows, tables):

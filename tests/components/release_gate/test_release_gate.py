@@ -125,6 +125,14 @@ def test_passed_thresholds_are_told_with_value_and_limit(passing):
     assert f"changed by {change.value:+.4f} against the live version's {live:.4f}; at least -0.9000" in change.why
 
 
+@pytest.mark.parametrize(
+    ("version", "words"), [(0, "against its own (nothing is live yet) "), (7, "against version 7's ")]
+)
+def test_the_baseline_is_named(passing, version, words):
+    gates = {gate.name: gate for gate in quality_gates(passing[0].uri, True, version)}
+    assert words in gates["metric/accuracy/vs_live"].why
+
+
 def test_a_metric_within_its_limits_does_not_pass_without_the_evaluators_blessing(passing):
     gates = {gate.name: gate for gate in quality_gates(passing[0].uri, False)}
     assert [name for name, gate in gates.items() if not gate.passed] == ["metric/blessing"]
@@ -150,7 +158,9 @@ def test_failed_and_missing_ones_say_why(failing):
     assert "at least 1.1000 is asked for" in gates["metric/accuracy"].why
     assert "at least 1.0000 is asked for" in gates["metric/accuracy/vs_live"].why
     assert "accuracy on department=Tops is" in gates["metric/accuracy/department=Tops"].why
-    assert gates["metric/recall_of_nobody"].why == "recall_of_nobody was not measured on the test split."
+    assert gates["metric/recall_of_nobody"].why == (
+        "recall_of_nobody was not measured on the test split; at least 0.5000 is asked for."
+    )
     assert "No row of the test split is in the slice department=Shoes" in (
         gates["metric/missing_slice/department=Shoes"].why
     )
@@ -166,10 +176,16 @@ def test_no_threshold_no_pass(evaluate):
 
 
 def release(model, evaluation, model_blessing, directory):
-    blessing = standard_artifacts.InfraBlessing()
+    blessing, baseline = standard_artifacts.InfraBlessing(), standard_artifacts.Model()
     blessing.uri = str(directory)
+    baseline.set_int_custom_property("version", 3)
     executor.Executor().Do(
-        {"model": [model], "evaluation": [evaluation], "model_blessing": [model_blessing]},
+        {
+            "model": [model],
+            "evaluation": [evaluation],
+            "model_blessing": [model_blessing],
+            "baseline_model": [baseline],
+        },
         {"blessing": [blessing]},
         {"options": ReleaseGateOptions().model_dump_json()},
     )
@@ -181,6 +197,7 @@ def test_a_good_model_is_released(passing, model_artifact, tmp_path):
     assert blessing.get_int_custom_property("blessed") == 1
     names = {gate.name for gate in read_gates(blessing.uri)}
     assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
+    assert "against version 3's" in " ".join(gate.why for gate in read_gates(blessing.uri))
     assert {path.name for path in Path(blessing.uri).iterdir()} == {"gates.json", "ops.json", "replay.json"}
 
 
