@@ -22,7 +22,7 @@ def eval_config(evaluation: EvaluationConfig) -> tfma.EvalConfig:
         metrics=[
             tfma.MetricConfig(class_name="ClassificationReport", module=classification_report.__name__),
         ],
-        thresholds={name: _threshold(gate) for name, gate in evaluation.gates.items()},
+        per_slice_thresholds={name: _overall(gate) for name, gate in evaluation.gates.items()},
     )
     slices = [tfma.SlicingSpec()]
     for each in evaluation.slices:
@@ -32,6 +32,12 @@ def eval_config(evaluation: EvaluationConfig) -> tfma.EvalConfig:
         slicing_specs=slices,
         metrics_specs=[metrics],
     )
+
+
+def _overall(gate: MetricGate) -> tfma.PerSliceMetricThresholds:
+    """A gate holds for the whole split; without a slice's name TFMA would hold every slice to it."""
+    threshold = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=_threshold(gate))
+    return tfma.PerSliceMetricThresholds(thresholds=[threshold])
 
 
 def _threshold(gate: MetricGate) -> tfma.MetricThreshold:

@@ -48,11 +48,11 @@ def _computations(
     eval_config: config_pb2.EvalConfig | None = None,
     model_name: str = "",
     output_name: str = "",
-    example_weighted: bool = False,
 ) -> metric_types.MetricComputations:
     def key(metric: str) -> metric_types.MetricKey:
+        # Thresholds that stand in a MetricsSpec by name look for keys that say nothing about weights.
         return metric_types.MetricKey(
-            name=metric, model_name=model_name, output_name=output_name, example_weighted=example_weighted
+            name=metric, model_name=model_name, output_name=output_name, example_weighted=None
         )
 
     return [
