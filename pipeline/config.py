@@ -24,6 +24,7 @@ class DataConfig(TableOptions):
     input: str | dict[Literal["train", "eval", "test"], str] = Field(
         description="A file, a glob or a folder; or one for each split; or `asset:NAME`."
     )
+    max_bad_ratio: float = Field(0.01, ge=0, le=1, description="Greatest share of rows in quarantine.")
 
 
 class MetricGate(Options):
@@ -146,7 +147,7 @@ class PipelineConfig(Options):
 
     def example_gen_options(self, quarantine_dir: str) -> ExampleGenOptions:
         """The part that ExampleGen gets."""
-        data = self.data.model_dump(exclude={"input"})
+        data = self.data.model_dump(exclude={"input", "max_bad_ratio"})
         columns = [
             {"name": name, "column": feature.column, "type": feature.type, "required": feature.required}
             for name, feature in self.features.items()

@@ -61,6 +61,7 @@ def create_pipeline(
             anomalies=anomalies,
             serving_dir=serving_dir,
             live_version=live_version,
+            max_bad_ratio=config.data.max_bad_ratio,
             options=config.validation.model_dump_json(),
         )
     )["blessing"]
@@ -101,6 +102,7 @@ def create_pipeline(
                 model=model,
                 evaluation=evaluator["evaluation"],
                 model_blessing=evaluator["blessing"],
+                baseline_model=baseline,
             )
         )
         add(

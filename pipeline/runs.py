@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from components.example_gen.errors import InputDataError
 from pipeline.config import ConfigError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, connection_config
@@ -52,6 +53,9 @@ def _run(
         result = {**recorded, "verdict": "failed", "why": str(error)}
         if error.is_usage:
             result["exit_code"] = EXIT_USAGE
+    except InputDataError as error:
+        console.say(f"[bold red]failed[/]: {escape(str(error))}")
+        return {**_nothing(str(error)), "exit_code": EXIT_USAGE}
     except KeyboardInterrupt:
         console.say("[yellow]interrupted[/]: finished steps are kept; run it again and it goes on from here.")
         raise
@@ -77,6 +81,11 @@ def _failed(why: str) -> dict[str, Any]:
     import sys
 
     print(f"failed: {why}", file=sys.stderr)
+    return _nothing(why)
+
+
+def _nothing(why: str) -> dict[str, Any]:
+    """The result of a run that did not come to its first step."""
     rows = dict.fromkeys(("read", "used", "quarantined"), 0)
     return {
         "verdict": "failed", "version": None, "metrics": {}, "gates": [], "rows": rows, "seconds": {}, "why": why,

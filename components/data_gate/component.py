@@ -16,6 +16,7 @@ class DataGateSpec(ComponentSpec):
     PARAMETERS = {
         executor.SERVING_DIR_KEY: ExecutionParameter(type=str),
         executor.LIVE_VERSION_KEY: ExecutionParameter(type=int),
+        executor.MAX_BAD_RATIO_KEY: ExecutionParameter(type=float),
         executor.OPTIONS_KEY: ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -41,6 +42,7 @@ class DataGate(base_component.BaseComponent):
         anomalies: BaseChannel,
         serving_dir: str,
         live_version: int = 0,
+        max_bad_ratio: float = 0.01,
         options: ValidationOptions | str | None = None,
     ):
         """Builds the node.
@@ -52,6 +54,7 @@ class DataGate(base_component.BaseComponent):
             anomalies: ExampleValidator's.
             serving_dir: base path of the served model's versions.
             live_version: version whose statistics drift is measured against; 0: none yet.
+            max_bad_ratio: greatest share of rows that ExampleGen may have put into quarantine.
             options: limits and severities, or their JSON.
 
         Raises:
@@ -68,6 +71,7 @@ class DataGate(base_component.BaseComponent):
             anomalies=anomalies,
             serving_dir=serving_dir,
             live_version=live_version,
+            max_bad_ratio=max_bad_ratio,
             options=(options or ValidationOptions()).model_dump_json(),
             blessing=OutputChannel(DataBlessing, self, executor.BLESSING_KEY),
         )

@@ -28,6 +28,7 @@ SCHEMA_KEY = "schema"
 ANOMALIES_KEY = "anomalies"
 SERVING_DIR_KEY = "serving_dir"
 LIVE_VERSION_KEY = "live_version"
+MAX_BAD_RATIO_KEY = "max_bad_ratio"
 OPTIONS_KEY = "options"
 BLESSING_KEY = "blessing"
 TRAIN = "train"
@@ -50,7 +51,7 @@ class Executor(base_executor.BaseExecutor):
         Args:
             input_dict: `examples`, `statistics`, `schema`, `anomalies`: one artifact each.
             output_dict: `blessing`: one DataBlessing.
-            exec_properties: `serving_dir`, `live_version`, `options` (JSON).
+            exec_properties: `serving_dir`, `live_version`, `max_bad_ratio`, `options` (JSON).
         """
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
         anomalies = artifact_utils.get_single_instance(input_dict[ANOMALIES_KEY])
@@ -67,11 +68,13 @@ class Executor(base_executor.BaseExecutor):
             found = find(split, _anomalies(anomalies, split), schema, of_split, _files(examples, split))
             findings += found
             gates.append(_schema_gate(split, found, of_split, options))
+        counted = report.counters(examples)
+        gates += rows.bad_ratio_gates(counted, exec_properties[MAX_BAD_RATIO_KEY], options.severity.rows)
         gates += rows.gates(statistics, schema, options)
         gates += self._distances(statistics, schema, exec_properties, options)
 
         blessed = publish_gates(blessing, gates)
-        text = report.render(gates, findings, report.counters(examples))
+        text = report.render(gates, findings, counted)
         Path(blessing.uri, report.REPORT_FILE).write_text(text, encoding="utf-8")
         failed = [gate.name for gate in gates if not gate.passed]
         _logger.info(

@@ -24,8 +24,11 @@ def counters(examples: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: examples.get_int_custom_property(name) for name in COUNTERS if examples.has_custom_property(name)
     }
-    if examples.has_custom_property("quarantined_by_reason"):
-        found["quarantined_by_reason"] = json.loads(examples.get_string_custom_property("quarantined_by_reason"))
+    for name in ("quarantined_by_reason", "first_quarantined"):
+        if examples.has_custom_property(name):
+            found[name] = json.loads(examples.get_string_custom_property(name))
+    if examples.has_custom_property("quarantine_file"):
+        found["quarantine_file"] = examples.get_string_custom_property("quarantine_file")
     return found
 
 

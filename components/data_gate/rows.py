@@ -1,6 +1,7 @@
 """Whether there are rows enough: in every split, and of every class."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -8,7 +9,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from components.data_gate.findings import domain
 from components.data_gate.report import shorten
 from components.example_gen.options import LABEL_KEY
-from components.gates import Gate
+from components.gates import Gate, Severity
 from components.schema_gen.options import ValidationOptions
 from components.schema_gen.schema import value_counts
 
@@ -47,6 +48,25 @@ def gates(
     why = f"The rarest class in train is {shorten(smallest, 30)!r} with {number:,} rows; each needs at least {limit:,}."
     result.append(Gate("rows/smallest_class", number >= limit, number, limit, why, severity))
     return result
+
+
+def bad_ratio_gates(counted: Mapping[str, Any], limit: float, severity: Severity) -> list[Gate]:
+    """Makes the gate `rows/bad_ratio`; none where another ExampleGen counted nothing.
+
+    Args:
+        counted: ExampleGen's counters.
+        limit: greatest share of the rows read that may be in quarantine.
+        severity: of the gate.
+    """
+    if "rows_read" not in counted or not counted["rows_read"]:
+        return []
+    bad, read = counted["rows_quarantined"], counted["rows_read"]
+    why = f"{bad:,} of {read:,} rows ({bad / read:.2%}) cannot be used; `data.max_bad_ratio` allows {limit:.2%}."
+    if bad:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in counted["quarantined_by_reason"].items())
+        first = "; ".join(counted.get("first_quarantined", []))
+        why += f" Reasons: {reasons}. First: {first}. All of them: {counted.get('quarantine_file', '')}"
+    return [Gate("rows/bad_ratio", bad / read <= limit, bad / read, limit, why, severity)]
 
 
 def _class_counts(train: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, int]:

@@ -40,7 +40,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         Raises:
             InputDataError: the input as a whole cannot be used.
-            TooManyBadRowsError: more rows were quarantined than allowed; the quarantine file stays.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
@@ -77,6 +76,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             "rows_by_split", json.dumps({name: report.rows_by_split[name] for name in splits})
         )
         examples.set_string_custom_property("quarantine_file", quarantine_file)
+        examples.set_string_custom_property("first_quarantined", json.dumps(report.first_bad, ensure_ascii=False))
         _logger.info(
             "ExampleGen read %s rows: %s%s",
             f"{report.rows_read:,}",

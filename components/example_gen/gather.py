@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tfx.dsl.io import fileio
 
-from components.example_gen.errors import InputDataError, TooManyBadRowsError
+from components.example_gen.errors import InputDataError
 from components.example_gen.ingest import PARTS, Report, quarantine_part, report_path
 from components.example_gen.options import ExampleGenOptions
 from components.example_gen.units import Unit
@@ -59,19 +59,16 @@ def judge(report: Report, splits: Sequence[str], options: ExampleGenOptions, fil
         quarantine: where the bad rows lie, in words.
 
     Raises:
-        InputDataError: a file is damaged, there are no rows, one class only, or a split without rows.
-        TooManyBadRowsError: the share of bad rows is above the limit.
+        InputDataError: a file is damaged, there are no rows that can be used, one class only, or a split without rows.
     """
     if report.error is not None:
         raise InputDataError(report.error)
     if not report.rows_read:
         raise InputDataError(f"{files} has columns but no rows. At least a few rows per class are needed.")
-    num_bad = report.bad_by_reason.total()
-    if num_bad > options.max_bad_ratio * report.rows_read:
+    if report.bad_by_reason.total() == report.rows_read:
         reasons = ", ".join(f"{reason} {count}" for reason, count in report.bad_by_reason.most_common())
-        raise TooManyBadRowsError(
-            f"{num_bad} of {report.rows_read} rows ({num_bad / report.rows_read:.2%}) cannot be used; "
-            f"`data.max_bad_ratio` allows {options.max_bad_ratio:.2%}. Reasons: {reasons}. "
+        raise InputDataError(
+            f"None of the {report.rows_read} rows of {files} can be used. Reasons: {reasons}. "
             f"First: {'; '.join(report.first_bad)}. All of them, with their text: {quarantine}"
         )
     if len(report.labels) == 1:

@@ -42,7 +42,6 @@ class TableOptions(_Frozen):
     delimiter: str | None = Field(None, description="Default: told from the first rows of the file.")
     split: SplitRatio = SplitRatio()
     split_by: str | None = Field(None, description="Column whose equal values stay in one split.")
-    max_bad_ratio: float = Field(0.01, ge=0, le=1)
     on_empty_text: Literal["use", "quarantine"] = "use"
 
     @field_validator("encoding")

@@ -31,7 +31,15 @@ def schema(clean_table, tables, tmp_path_factory):
 def judge(schema, tables, tmp_path):
     """Function of (examples, statistics, …) that runs ExampleValidator and DataGate."""
 
-    def run(examples, statistics, options=None, serving_dir=tmp_path / "serving", live_version=0, schema=schema):
+    def run(
+        examples,
+        statistics,
+        options=None,
+        serving_dir=tmp_path / "serving",
+        live_version=0,
+        schema=schema,
+        max_bad_ratio=0.5,
+    ):
         anomalies = tables.validate_examples(statistics, schema, tmp_path / "anomalies")
         blessing = DataBlessing()
         blessing.uri = str(tmp_path / "blessing")
@@ -42,6 +50,7 @@ def judge(schema, tables, tmp_path):
             {
                 "serving_dir": str(serving_dir),
                 "live_version": live_version,
+                "max_bad_ratio": max_bad_ratio,
                 "options": ValidationOptions.model_validate(options or {}).model_dump_json(),
             },
         )
@@ -73,7 +82,7 @@ def test_clean_data_is_blessed(clean_table, judge):
     assert not failed(gates)
     assert set(gates) == {
         *(f"{kind}/{split}" for kind in ("schema", "rows") for split in ("train", "eval", "test")),
-        *("rows/classes", "rows/smallest_class"),
+        *("rows/bad_ratio", "rows/classes", "rows/smallest_class"),
         *(f"skew/{name}" for name in ("label", "department", "age")),
         "drift",
     }
@@ -264,3 +273,13 @@ def test_gates_are_valid_json(clean_table, judge, tmp_path):
     judge(*clean_table)
     (first, *_) = json.loads((tmp_path / "blessing" / "gates.json").read_text())
     assert set(first) == {"name", "passed", "value", "limit", "why", "severity"}
+
+
+def test_too_many_rows_in_quarantine_block_and_are_told_with_reasons(judge, clean_table):
+    blessed, gates, _ = judge(*clean_table, max_bad_ratio=0.001)
+    gate = gates["rows/bad_ratio"]
+    assert not blessed
+    assert not gate.passed
+    assert gate.value == pytest.approx(2 / clean_table[0].get_int_custom_property("rows_read"))
+    assert gate.limit == 0.001
+    assert "`data.max_bad_ratio` allows 0.10%. Reasons: no label 2" in gate.why

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from components.example_gen.errors import InputDataError, TooManyBadRowsError
+from components.example_gen.errors import InputDataError
 from components.example_gen.executor import split_weights
 from components.example_gen.options import SplitRatio
 
@@ -114,7 +114,7 @@ def test_bad_rows_are_quarantined_with_all_that_mends_them(run_example_gen, writ
         file.write(
             b'300,"two\nlines",old,x,1\r\n301,short\r\n302,caf\xe9,1,x,0\r\n303,no label,1,x,\r\n304,"open,1,x,1\r\n'
         )
-    outcome = run_example_gen(path, max_bad_ratio=0.05)
+    outcome = run_example_gen(path)
     assert outcome.reasons() == dict.fromkeys(
         ("not_a_number", "wrong_field_count", "undecodable", "missing_label", "broken_quotes"), 1
     )
@@ -150,7 +150,7 @@ def test_quarantine_of_row_groups_is_joined_in_order(run_example_gen, tmp_path, 
         {"Review Text": [f"t{row}" for row in range(200)], "Age": range(200), "Shop": labels, "Liked": labels}
     )
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=50)
-    outcome = run_example_gen(tmp_path / "a.parquet", max_bad_ratio=0.1)
+    outcome = run_example_gen(tmp_path / "a.parquet")
     assert [(row["row"], row["line"]) for row in outcome.quarantined()] == [
         (row, None) for row in (40, 80, 120, 160, 200)
     ]
@@ -160,21 +160,20 @@ def test_quarantine_of_row_groups_is_joined_in_order(run_example_gen, tmp_path, 
 @pytest.mark.parametrize("on_empty_text", ["use", "quarantine"])
 def test_an_empty_text_is_used_or_quarantined(run_example_gen, tmp_path, on_empty_text):
     rows = [["" if row % 10 == 0 else f"text {row}", row, "", row % 2] for row in range(200)]
-    outcome = run_example_gen(write_csv(tmp_path / "a.csv", rows), on_empty_text=on_empty_text, max_bad_ratio=0.2)
+    outcome = run_example_gen(write_csv(tmp_path / "a.csv", rows), on_empty_text=on_empty_text)
     without = sum("review_text" not in row for row in outcome.all_rows())
     assert (without, outcome.reasons()) == ((20, {}) if on_empty_text == "use" else (0, {"empty_text": 20}))
 
 
-def test_too_many_bad_rows_stop_the_run(run_example_gen, tmp_path):
-    rows = [[f"text {row}", "x" if row % 20 == 7 else 1, "", "" if row == 0 else row % 2] for row in range(400)]
+def test_a_table_without_one_good_row_stops_the_run_and_is_kept(run_example_gen, tmp_path):
+    rows = [[f"text {row}", "x", "", row % 2] for row in range(40)]
     message = (
-        r"21 of 400 rows \(5.25%\) cannot be used; `data.max_bad_ratio` allows 1.00%. Reasons: not_a_number 20, "
-        r"missing_label 1. First: row 1 \(line 2\) of `a.csv`: missing_label, column 'Liked'; row 8 \(line 9\).*; "
-        r"row 28 .*received 'x'. All of them, with their text: .*a.csv.jsonl"
+        r"None of the 40 rows of `a.csv` can be used. Reasons: not_a_number 40. First: row 1 \(line 2\).*; "
+        r"row 3 .*received 'x'. All of them, with their text: .*a.csv.jsonl"
     )
-    with pytest.raises(TooManyBadRowsError, match=message):
+    with pytest.raises(InputDataError, match=message):
         run_example_gen(write_csv(tmp_path / "a.csv", rows))
-    assert len((tmp_path / "quarantine" / "a.csv.jsonl").read_text().splitlines()) == 21
+    assert len((tmp_path / "quarantine" / "a.csv.jsonl").read_text().splitlines()) == 40
 
 
 @pytest.mark.parametrize(
