@@ -159,6 +159,8 @@ def patch_interpreter(venv, libraries):
     shutil.copy2(Path(sys.base_prefix, "bin", python.name).resolve(), copy)
     run(patchelf, "--set-interpreter", libraries / "ld-linux-x86-64.so.2", copy)
     run(patchelf, "--force-rpath", "--set-rpath", f"{libraries}:{original}", copy)
+    # Loaded with the interpreter itself, so that no extension module can bring in the system's older one first.
+    run(patchelf, "--add-needed", "libstdc++.so.6", copy)
     run(copy, "-c", "import ctypes, ssl, zlib")
     os.replace(copy, python)
     for alias in ("python", "python3"):
@@ -172,7 +174,9 @@ def build(venv, stamp):
     started = time.monotonic()
     stamp.unlink(missing_ok=True)
     python = venv / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    if not (venv / ".bootstrapped").exists() or not python.exists():
+    interpreter = f"{sys.version} {sys.base_prefix}"
+    bootstrapped = venv / ".bootstrapped"
+    if not python.exists() or not bootstrapped.exists() or bootstrapped.read_text() != interpreter:
         shutil.rmtree(venv, ignore_errors=True)
         say(f"making {venv} with Python {platform.python_version()}")
         try:
@@ -180,7 +184,7 @@ def build(venv, stamp):
         except SetupError as error:
             raise SetupError(f"{error}\n(on Debian and Ubuntu: apt-get install python3-venv)") from None
         run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", LOCKS[0])
-        (venv / ".bootstrapped").touch()
+        bootstrapped.write_text(interpreter)
     if system_glibc() < WHEELS_NEED_GLIBC:
         patch_interpreter(venv, unpack_runtime(venv))
     say("installing the locked packages (about 5 GB unpacked; a minute when cached, several when not)")
