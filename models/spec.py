@@ -67,15 +67,15 @@ class ModelOptions(Options):
 
 
 class TrainOptions(Options):
-    epochs: int = Field(5, ge=1)
+    epochs: int = Field(10, ge=1)
     batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="Share of all steps in which the rate rises.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all classes.")
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes.")
     clip_norm: float = Field(1.0, gt=0)
     class_weights: Literal["none", "balanced"] = "none"
-    early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval loss; 0: never stop.")
+    early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval accuracy; 0: never stop.")
     checkpoint_every_steps: int = Field(500, ge=1)
     mixed_precision: bool = False
     seed: int = 0
