@@ -58,6 +58,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     _check_labels(classes, train_split, eval_split)
 
     keras.utils.set_random_seed(spec.train.seed)
+    tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
         network = build_network(spec, {name: len(entries) for name, entries in vocabularies.items()}, len(classes))
     _log.info(

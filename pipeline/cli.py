@@ -21,12 +21,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
 
 
-class Stop(click.ClickException):
-    """One clear sentence on standard error, and an exit code."""
+class UsageFault(click.ClickException):
+    """The command or the config cannot be used as it is: one clear message on standard error."""
 
-    def __init__(self, message: str, exit_code: int = EXIT_FAILED):
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = EXIT_USAGE
 
 
 @contextmanager
@@ -35,9 +33,9 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise Stop(str(error), EXIT_USAGE) from None
+        raise UsageFault(str(error)) from None
     except AssetError as error:
-        raise Stop(str(error)) from None
+        raise click.ClickException(str(error)) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -132,7 +130,7 @@ def demo(context, workspace, settings) -> None:
     from pipeline import presets
 
     with plain_errors():
-        config = load(presets.find("reviews"), settings)
+        config = load(presets.path("reviews"), settings)
         verdict = demonstration.demonstrate(config, workspace_of(config, workspace))
     context.exit(EXIT_CODES.get(verdict, EXIT_FAILED))
 

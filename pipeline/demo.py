@@ -8,7 +8,7 @@ from pipeline.config import PipelineConfig
 from pipeline.runs import run_and_tell
 from pipeline.workspace import Workspace
 
-UNSEEN = (
+UNSEEN: tuple[dict[str, str | float], ...] = (
     {
         "title": "Perfect for spring",
         "review_text": "I love this dress! The fabric is soft, it fits true to size and I get compliments every time.",

@@ -238,9 +238,9 @@ class History:
         return self._run(context).steps.get(node) if context else None
 
     def record_config(self, run_id: str, uri: str) -> None:
-        """Makes the resolved config an artifact of the run."""
+        """Makes the resolved config an artifact of the run, once."""
         context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
-        if context is None:
+        if context is None or any(each.uri == uri for each in self._store.get_artifacts_by_context(context.id)):
             return
         type_id = self._store.put_artifact_type(mlmd.ArtifactType(name=CONFIG_TYPE), can_add_fields=True)
         artifact = mlmd.Artifact(type_id=type_id, uri=uri, name=f"config.{run_id}", state=mlmd.Artifact.LIVE)

@@ -48,15 +48,16 @@ def run(
     Raises:
         ValueError: the config does not fit the input.
     """
-    from tfx.orchestration import metadata
     from tfx.orchestration.local import runner_utils
-    from tfx.orchestration.portable import launcher, runtime_parameter_utils
+    from tfx.orchestration.portable import runtime_parameter_utils
 
     from components.pusher.versions import latest_version
 
     connection = connection_config(config.metadata, workspace.metadata)
     serving_dir = workspace.serving(config.name)
-    pipeline = create_pipeline(config, workspace, latest_version(serving_dir), connection, enable_cache)
+    pipeline = create_pipeline(
+        config, workspace, latest_version(serving_dir), connection, enable_cache, conditional=False
+    )
     ir = _compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     deployment = runner_utils.extract_local_deployment_config(ir)
@@ -68,32 +69,45 @@ def run(
     logger.addHandler(console)
     logger.setLevel(logging.INFO)
     try:
-        for index, node in enumerate(each.pipeline_node for each in ir.nodes):
-            node_id = node.node_info.id
+        for node in (each.pipeline_node for each in ir.nodes):
             started = time.monotonic()
             try:
-                with console.step(node_id):
-                    launcher.Launcher(
-                        pipeline_node=node,
-                        mlmd_connection=metadata.Metadata(connection),
-                        pipeline_info=ir.pipeline_info,
-                        pipeline_runtime_spec=ir.runtime_spec,
-                        executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
-                        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
-                    ).launch()
+                with console.step(node.node_info.id):
+                    _launcher(node, ir, deployment, connection).launch()
             except Exception as error:
-                logging.getLogger("attention").exception("%s failed", node_id)
-                cause = _innermost(error)
-                message = _sentence(cause)
-                history.record_error(run_id, node_id, message)
-                console.finished(node_id, "failed", 0, message)
-                raise StepFailedError(f"{node_id}: {message}", isinstance(cause, InputDataError)) from error
-            if index == 0:
+                raise _failure(error, node.node_info.id, run_id, history, console) from error
+            finally:
                 history.record_config(run_id, str(config_file))
-            _tell(console, history.step(run_id, node_id), node_id, time.monotonic() - started)
+            if _closes_gate(console, history.step(run_id, node.node_info.id), time.monotonic() - started):
+                break
     finally:
         logger.removeHandler(console)
     return history.run(run_id)
+
+
+def _launcher(node, ir, deployment, connection):
+    from tfx.orchestration import metadata
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.portable import launcher
+
+    return launcher.Launcher(
+        pipeline_node=node,
+        mlmd_connection=metadata.Metadata(connection),
+        pipeline_info=ir.pipeline_info,
+        pipeline_runtime_spec=ir.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, node.node_info.id),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node.node_info.id),
+    )
+
+
+def _failure(error: Exception, node_id: str, run_id: str, history: History, console: RunConsole) -> StepFailedError:
+    """Records and tells why a node failed."""
+    logging.getLogger("attention").exception("%s failed", node_id)
+    cause = _innermost(error)
+    message = _sentence(cause)
+    history.record_error(run_id, node_id, message)
+    console.finished(node_id, "failed", 0, message)
+    return StepFailedError(f"{node_id}: {message}", isinstance(cause, InputDataError))
 
 
 def _compile(pipeline):
@@ -102,14 +116,18 @@ def _compile(pipeline):
     return compiler.Compiler().compile(pipeline)
 
 
-def _tell(console: RunConsole, step: Step | None, node_id: str, seconds: float) -> None:
-    if step is None:
-        console.finished(node_id, "skipped", 0, "a gate before it is closed")
-        return
-    if step.state == "failed":
-        raise StepFailedError(f"{node_id}: its inputs could not be resolved; see the log.")
+def _closes_gate(console: RunConsole, step: Step | None, seconds: float) -> bool:
+    """Tells what a step did.
+
+    Returns:
+        Whether nothing that follows may run. Gates on the model are not meant: behind them is only the Pusher, which
+        refuses by itself and records why.
+    """
+    if step is None or step.state == "failed":
+        raise StepFailedError("The inputs of the next step could not be resolved; see the log.")
     text, blocked = report(step)
-    console.finished(node_id, "blocked" if blocked else step.state, seconds, text)
+    console.finished(step.node, "blocked" if blocked else step.state, seconds, text)
+    return blocked and step.node == "DataGate"
 
 
 def _write_config(config: PipelineConfig, workspace: Workspace, run_id: str) -> Path:

@@ -9,6 +9,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.yaml"))
 
 
+def path(name: str) -> Path:
+    """The file of a preset."""
+    return HERE / f"{name}.yaml"
+
+
 def find(name: str) -> Path | None:
     """The file of a preset; None if there is none of that name."""
-    return HERE / f"{name}.yaml" if name in names() else None
+    return path(name) if name in names() else None

@@ -75,7 +75,7 @@ def write_csv(table, path):
 def small_config(reviews, tmp_path_factory):
     """The preset, on the small table and with a small model."""
     folder = tmp_path_factory.mktemp("config")
-    raw = read_yaml(presets.find("reviews"))
+    raw = read_yaml(presets.path("reviews"))
     raw["data"] |= {"input": str(write_csv(reviews, folder / "reviews.csv"))}
     raw["text"] = {"vocabulary_size": 1000}
     raw["train"] = {"epochs": 2}

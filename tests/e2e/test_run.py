@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.conftest import versions, write_csv
 
-pytestmark = pytest.mark.slow
+# TFX, Beam and Keras warn while they work together; our own code is held to no warnings by the other tests.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(scope="module")

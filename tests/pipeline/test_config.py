@@ -28,7 +28,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("name", presets.names())
 def test_every_preset_is_a_valid_config(name):
-    config = load(presets.find(name))
+    config = load(presets.path(name))
     assert parse(yaml.safe_load(config.to_yaml())) == config
 
 
