@@ -8,12 +8,10 @@ A test compares every line with the originals.
 
 from typing import Any
 
-from google.protobuf import any_pb2, descriptor_pb2, message_factory, wrappers_pb2
-from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf import message_factory
 
-_FIELD = descriptor_pb2.FieldDescriptorProto
+from deploy.serving.message_tables import build_pool
 
-# Per message: field, number, type. `*` repeats; `map:` is a map from string; a capital letter begins a message.
 MESSAGES: dict[str, str] = {
     "tensorflow.TensorShapeProto.Dim": "size 1 int64, name 2 string",
     "tensorflow.TensorShapeProto": "dim 2 *tensorflow.TensorShapeProto.Dim, unknown_rank 3 bool",
@@ -48,60 +46,8 @@ MESSAGES: dict[str, str] = {
     "tensorflow.serving.ModelVersionStatus": "version 1 int64, state 2 int32, status 3 tensorflow.serving.StatusProto",
     "tensorflow.serving.GetModelStatusResponse": "model_version_status 1 *tensorflow.serving.ModelVersionStatus",
 }
-"""Enums are described as int32, which they are on the wire."""
 
-_SCALARS = {
-    name: getattr(_FIELD, f"TYPE_{name.upper()}")
-    for name in ("bool", "bytes", "double", "float", "int32", "int64", "string", "uint32", "uint64")
-}
-
-
-def _build_pool() -> DescriptorPool:
-    pool = DescriptorPool()
-    known = []
-    for module in (any_pb2, wrappers_pb2):
-        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
-        known.append(module.DESCRIPTOR.name)
-    for package in ("tensorflow", "tensorflow.serving"):
-        file = descriptor_pb2.FileDescriptorProto(
-            name=f"{package}.client.proto", package=package, syntax="proto3", dependency=known
-        )
-        messages: dict[str, descriptor_pb2.DescriptorProto] = {}
-        # Outer messages first: an inner one is added to its outer one.
-        for full_name in sorted(MESSAGES, key=len):
-            parent, _, name = full_name.rpartition(".")
-            if parent == package:
-                messages[full_name] = file.message_type.add(name=name)
-            elif parent in messages:
-                messages[full_name] = messages[parent].nested_type.add(name=name)
-        for full_name, message in messages.items():
-            for line in MESSAGES[full_name].split(", "):
-                _add_field(message, full_name, *line.split(" "))
-        pool.Add(file)
-        known.append(file.name)
-    return pool
-
-
-def _add_field(message: descriptor_pb2.DescriptorProto, full_name: str, name: str, number: str, kind: str) -> None:
-    field = message.field.add(name=name, number=int(number), label=_FIELD.LABEL_OPTIONAL)
-    if kind.startswith("*"):
-        field.label = _FIELD.LABEL_REPEATED
-        kind = kind[1:]
-    if kind.startswith("map:"):
-        entry = message.nested_type.add(name=name.title().replace("_", "") + "Entry")
-        entry.options.map_entry = True
-        _add_field(entry, "", "key", "1", "string")
-        _add_field(entry, "", "value", "2", kind.removeprefix("map:"))
-        field.label = _FIELD.LABEL_REPEATED
-        kind = f"{full_name}.{entry.name}"
-    if kind in _SCALARS:
-        field.type = _SCALARS[kind]
-    else:
-        field.type = _FIELD.TYPE_MESSAGE
-        field.type_name = f".{kind}"
-
-
-_POOL = _build_pool()
+_POOL = build_pool(MESSAGES)
 
 
 def _message(name: str) -> Any:

@@ -31,6 +31,8 @@ _FLAGS = (
     click.option("--load_retry_interval_micros", type=int, default=60_000_000, show_default=True),
     click.option("--allow_version_labels_for_unavailable_models", type=bool, default=False, show_default=True),
     click.option("--enable_model_warmup", type=bool, default=True, show_default=True),
+    click.option("--enable_batching", type=bool, default=False, is_flag=False, flag_value=True, show_default=True),
+    click.option("--batching_parameters_file", type=_FILE, help="How requests share runs, in protobuf text format."),
     click.option("--monitoring_config_file", type=_FILE, help="`prometheus_config { enable: true }`"),
     click.option("--grpc_max_threads", type=int, default=0, help="Requests run beside each other; 0: 4 per processor."),
     click.option("--grpc_channel_arguments", default="", help="name=value,name=value"),

@@ -9,11 +9,14 @@ from typing import Any
 from google.protobuf.message import Message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
+from deploy.serving.batching import Batcher
+from deploy.serving.batching_config import BatchingParameters
 from deploy.serving.examples import classify, multi_inference, regress
 from deploy.serving.metrics import ServingMetrics
 from deploy.serving.model_manager import ModelManager
+from deploy.serving.plan import Plan
 from deploy.serving.predict import DEFAULT_SIGNATURE, predict
-from deploy.serving.servable import Servable
+from deploy.serving.servable import Model, Servable
 from deploy.serving.session import Runner
 from deploy.serving.status import (
     DeadlineExceededError,
@@ -28,23 +31,33 @@ DRAIN_POLL_SECONDS = 0.01
 SIGNATURE_FIELD = "signature_def"
 
 Signatures = Mapping[str, Any]
-Job = Callable[[Servable, Signatures, Runner], Any]
+Job = Callable[[Servable, Signatures], Plan]
+
+_INLINE_BYTES = 1 << 16
+"""Requests up to this size are read on the event loop if a batch waits for them, larger ones in a thread."""
+
+_INLINE_VALUES = 1 << 12
+"""The same of answers: so many numbers and strings are written in about a millisecond."""
 
 
 class ServingCore:
     """The calls of PredictionService and ModelService, whatever protocol they come by."""
 
-    def __init__(self, manager: ModelManager, metrics: ServingMetrics, workers: int) -> None:
+    def __init__(
+        self, manager: ModelManager, metrics: ServingMetrics, workers: int, batching: BatchingParameters | None = None
+    ) -> None:
         """Takes calls at once.
 
         Args:
             manager: Holds the models.
             metrics: Is told of every call.
             workers: Threads that run calls beside each other.
+            batching: How calls share runs of the graph; None: each has its own.
         """
         self.manager = manager
         self.metrics = metrics
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="inference")
+        self._batcher = None if batching is None else Batcher(batching, metrics)
         self._under_way = 0
         self._draining = False
 
@@ -52,53 +65,56 @@ class ServingCore:
         """PredictRequest to PredictResponse."""
         _require_model_spec(request)
 
-        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
-            return predict(servable.model_name, servable.version, signatures, runner, request)
+        def job(servable: Servable, signatures: Signatures) -> Plan:
+            return predict(servable.model_name, servable.version, signatures, request)
 
-        return await self.run(request.model_spec, "Predict", entrypoint, job, deadline)
+        return await self.run(request.model_spec, "Predict", entrypoint, job, request.ByteSize(), deadline)
 
     async def classify(self, request: Any, entrypoint: str = "GRPC", deadline: float | None = None) -> Any:
         """ClassificationRequest to ClassificationResponse."""
         _require_model_spec(request)
 
-        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
-            return classify(servable.model_name, servable.version, signatures, runner, request)
+        def job(servable: Servable, signatures: Signatures) -> Plan:
+            return classify(servable.model_name, servable.version, signatures, request)
 
-        return await self.run(request.model_spec, "Classify", entrypoint, job, deadline)
+        return await self.run(request.model_spec, "Classify", entrypoint, job, request.ByteSize(), deadline)
 
     async def regress(self, request: Any, entrypoint: str = "GRPC", deadline: float | None = None) -> Any:
         """RegressionRequest to RegressionResponse."""
         _require_model_spec(request)
 
-        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
-            return regress(servable.model_name, servable.version, signatures, runner, request)
+        def job(servable: Servable, signatures: Signatures) -> Plan:
+            return regress(servable.model_name, servable.version, signatures, request)
 
-        return await self.run(request.model_spec, "Regress", entrypoint, job, deadline)
+        return await self.run(request.model_spec, "Regress", entrypoint, job, request.ByteSize(), deadline)
 
     async def multi_inference(self, request: Any, deadline: float | None = None) -> Any:
         """MultiInferenceRequest to MultiInferenceResponse; the first task says which model."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
 
-        def job(servable: Servable, signatures: Signatures, runner: Runner) -> Any:
-            return multi_inference(servable.version, signatures, runner, request)
+        def job(servable: Servable, signatures: Signatures) -> Plan:
+            return multi_inference(servable.version, signatures, request)
 
-        return await self.run(spec, "MultiInference", "GRPC", job, deadline)
+        return await self.run(spec, "MultiInference", "GRPC", job, request.ByteSize(), deadline)
 
-    async def run(self, model_spec: Any, api: str, entrypoint: str, job: Job, deadline: float | None = None) -> Any:
+    async def run(
+        self, model_spec: Any, api: str, entrypoint: str, job: Job, size: int, deadline: float | None = None
+    ) -> Any:
         """Runs a job on the version that a ModelSpec names.
 
         Args:
             model_spec: ModelSpec.
             api: Name of the call, for the metrics.
             entrypoint: `GRPC` or `REST`, for the metrics.
-            job: Runs in a worker thread.
+            job: Reads the request; may run in a worker thread.
+            size: Bytes of the request.
             deadline: `time.monotonic()` after which nobody waits for the answer; such work is not begun.
 
         Returns:
-            What the job returned.
+            What the job's plan answers.
 
         Raises:
-            ServingError: No such version, or what the job raised.
+            ServingError: No such version, or what the job or its plan raised.
         """
         if self._draining:
             raise UnavailableError("The server is stopping.")
@@ -108,7 +124,9 @@ class ServingCore:
         self._under_way += 1
         try:
             servable = self.manager.find(model_spec)
-            return await self._submit(servable, api, job, deadline)
+            if self._batcher is None:
+                return await self._run_alone(servable, api, job, deadline)
+            return await self._run_in_batch(self._batcher, servable, api, job, size, deadline)
         except ServingError as error:
             status = error.name
             raise
@@ -120,16 +138,15 @@ class ServingCore:
             seconds = time.perf_counter() - started
             self._record(servable, model_spec, api, entrypoint, status, seconds)
 
-    async def _submit(self, servable: Servable, api: str, job: Job, deadline: float | None) -> Any:
+    async def _run_alone(self, servable: Servable, api: str, job: Job, deadline: float | None) -> Any:
+        """Everything in one worker thread."""
+
         def work() -> Any:
             if deadline is not None and time.monotonic() > deadline:
                 raise DeadlineExceededError("The deadline passed before the request could be run.")
-            model = servable.model
-            if model is None:
-                raise NotFoundError(
-                    f"Servable not found for request: Specific({servable.model_name}, {servable.version})"
-                )
-            return job(servable, model.signatures, _TimedRunner(model, self.metrics, servable.model_name, api))
+            model = _model_of(servable)
+            plan = job(servable, model.signatures)
+            return plan.run(_TimedRunner(model, self.metrics, servable.model_name, api))
 
         # No await between `find` and `hold`, so that unloading cannot come between them. The hold ends with the
         # thread's work, not with the client's patience: a cancelled call may still be running.
@@ -137,6 +154,26 @@ class ServingCore:
         future = self._pool.submit(work)
         future.add_done_callback(lambda _: servable.release())
         return await asyncio.wrap_future(future)
+
+    async def _run_in_batch(
+        self, batcher: Batcher, servable: Servable, api: str, job: Job, size: int, deadline: float | None
+    ) -> Any:
+        """Reads and writes on the event loop, where a change of threads would cost more than the work itself."""
+        servable.hold()
+        try:
+            model = _model_of(servable)
+            if size <= _INLINE_BYTES:
+                plan = job(servable, model.signatures)
+            else:
+                plan = await asyncio.wrap_future(self._pool.submit(job, servable, model.signatures))
+            started = time.perf_counter()
+            outputs = await batcher.run(servable, model, plan.feeds, plan.fetches, deadline)
+            self.metrics.record_runtime(servable.model_name, api, time.perf_counter() - started)
+            if sum(output.size for output in outputs) <= _INLINE_VALUES:
+                return plan.respond(outputs)
+            return await asyncio.wrap_future(self._pool.submit(plan.respond, outputs))
+        finally:
+            servable.release()
 
     def _record(
         self, servable: Servable | None, spec: Any, api: str, entrypoint: str, status: str, seconds: float
@@ -197,6 +234,8 @@ class ServingCore:
 
     def close(self) -> None:
         """Waits for what is running; no call may come any more."""
+        if self._batcher is not None:
+            self._batcher.close()
         self._pool.shutdown(wait=True)
 
 
@@ -211,6 +250,12 @@ class _TimedRunner:
         outputs = self._runner.run(feeds, fetches)
         self._metrics.record_runtime(self._model_name, self._api, time.perf_counter() - started)
         return outputs
+
+
+def _model_of(servable: Servable) -> Model:
+    if servable.model is None:
+        raise NotFoundError(f"Servable not found for request: Specific({servable.model_name}, {servable.version})")
+    return servable.model
 
 
 def fill_status(status: Any, error: ServingError | None) -> None:

@@ -3,15 +3,15 @@
 Follows `classifier.cc`, `regressor.cc`, `multi_inference.cc` and `util.cc` of TF Serving.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
 
+from deploy.serving.plan import Plan
 from deploy.serving.predict import DEFAULT_SIGNATURE
-from deploy.serving.session import Runner
 from deploy.serving.status import FailedPreconditionError, InvalidArgumentError, UnimplementedError
 from deploy.serving.tensors import Array, element_type_of
 
@@ -19,8 +19,8 @@ CLASSIFY = tf.saved_model.CLASSIFY_METHOD_NAME
 REGRESS = tf.saved_model.REGRESS_METHOD_NAME
 
 
-def classify(model_name: str, version: int, signatures: Mapping[str, Any], runner: Runner, request: Any) -> Any:
-    """Answers a ClassificationRequest with a ClassificationResponse.
+def classify(model_name: str, version: int, signatures: Mapping[str, Any], request: Any) -> Plan:
+    """Plans the answer to a ClassificationRequest: a ClassificationResponse.
 
     Raises:
         ServingError: The request or the signature is not one of the Classify API.
@@ -28,15 +28,18 @@ def classify(model_name: str, version: int, signatures: Mapping[str, Any], runne
     signature_name, signature = _signature(signatures, request.model_spec, CLASSIFY, "classification")
     input_name, output_names = _classify_tensors(signature)
     batch = serialized_examples(request.input)
-    outputs = dict(zip(output_names, runner.run({input_name: batch}, output_names), strict=True))
-    response = classification_pb2.ClassificationResponse()
-    _fill_spec(response.model_spec, model_name, version, signature_name)
-    _fill_classes(signature, len(batch), outputs, response.result)
-    return response
+
+    def respond(outputs: Sequence[Array]) -> Any:
+        response = classification_pb2.ClassificationResponse()
+        _fill_spec(response.model_spec, model_name, version, signature_name)
+        _fill_classes(signature, len(batch), dict(zip(output_names, outputs, strict=True)), response.result)
+        return response
+
+    return Plan({input_name: batch}, output_names, respond)
 
 
-def regress(model_name: str, version: int, signatures: Mapping[str, Any], runner: Runner, request: Any) -> Any:
-    """Answers a RegressionRequest with a RegressionResponse.
+def regress(model_name: str, version: int, signatures: Mapping[str, Any], request: Any) -> Plan:
+    """Plans the answer to a RegressionRequest: a RegressionResponse.
 
     Raises:
         ServingError: The request or the signature is not one of the Regress API.
@@ -44,15 +47,18 @@ def regress(model_name: str, version: int, signatures: Mapping[str, Any], runner
     signature_name, signature = _signature(signatures, request.model_spec, REGRESS, "regression")
     input_name, output_names = _regress_tensors(signature)
     batch = serialized_examples(request.input)
-    outputs = dict(zip(output_names, runner.run({input_name: batch}, output_names), strict=True))
-    response = regression_pb2.RegressionResponse()
-    _fill_spec(response.model_spec, model_name, version, signature_name)
-    _fill_values(signature, len(batch), outputs, response.result)
-    return response
+
+    def respond(outputs: Sequence[Array]) -> Any:
+        response = regression_pb2.RegressionResponse()
+        _fill_spec(response.model_spec, model_name, version, signature_name)
+        _fill_values(signature, len(batch), dict(zip(output_names, outputs, strict=True)), response.result)
+        return response
+
+    return Plan({input_name: batch}, output_names, respond)
 
 
-def multi_inference(version: int, signatures: Mapping[str, Any], runner: Runner, request: Any) -> Any:
-    """Answers a MultiInferenceRequest: several heads of one model over the same examples, in one run.
+def multi_inference(version: int, signatures: Mapping[str, Any], request: Any) -> Plan:
+    """Plans the answer to a MultiInferenceRequest: several heads of one model over the same examples, in one run.
 
     Raises:
         ServingError: The tasks do not go together, or one of them is not one of its API.
@@ -85,16 +91,20 @@ def multi_inference(version: int, signatures: Mapping[str, Any], runner: Runner,
 
     names = sorted(fetches)
     batch = serialized_examples(request.input)
-    arrays = dict(zip(names, runner.run({input_name: batch}, names), strict=True))
-    response = inference_pb2.MultiInferenceResponse()
-    for task, signature_name in zip(request.tasks, seen, strict=True):
-        result = response.results.add()
-        if task.method_name == CLASSIFY:
-            _fill_classes(signatures[signature_name], len(batch), arrays, result.classification_result)
-        else:
-            _fill_values(signatures[signature_name], len(batch), arrays, result.regression_result)
-        _fill_spec(result.model_spec, model_name, version, signature_name)
-    return response
+
+    def respond(outputs: Sequence[Array]) -> Any:
+        arrays = dict(zip(names, outputs, strict=True))
+        response = inference_pb2.MultiInferenceResponse()
+        for task, signature_name in zip(request.tasks, seen, strict=True):
+            result = response.results.add()
+            if task.method_name == CLASSIFY:
+                _fill_classes(signatures[signature_name], len(batch), arrays, result.classification_result)
+            else:
+                _fill_values(signatures[signature_name], len(batch), arrays, result.regression_result)
+            _fill_spec(result.model_spec, model_name, version, signature_name)
+        return response
+
+    return Plan({input_name: batch}, names, respond)
 
 
 def serialized_examples(examples: Any) -> Array:

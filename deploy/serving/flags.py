@@ -21,6 +21,8 @@ class ServerOptions:
     load_retry_interval_micros: int = 60_000_000
     allow_version_labels_for_unavailable_models: bool = False
     enable_model_warmup: bool = True
+    enable_batching: bool = False
+    batching_parameters_file: Path | None = None
     monitoring_config_file: Path | None = None
     grpc_max_threads: int = 0
     """Threads that run requests; 0: four per processor."""
@@ -35,6 +37,8 @@ class ServerOptions:
             raise ValueError("One of `--model_base_path` and `--model_config_file` is needed.")
         if self.model_config_file is not None and self.model_base_path:
             raise ValueError("`--model_base_path` and `--model_config_file` exclude each other.")
+        if self.batching_parameters_file is not None and not self.enable_batching:
+            raise ValueError("`--batching_parameters_file` needs `--enable_batching`.")
         for name in ("port", "rest_api_port"):
             number = getattr(self, name)
             if number is not None and not 0 <= number <= 65535:

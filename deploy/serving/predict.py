@@ -1,11 +1,12 @@
 """The Predict call: named tensors in, named tensors out (`predict_util.cc` of TF Serving)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tensorflow_serving.apis import predict_pb2
 
-from deploy.serving.session import INFERENCE_METHODS, Runner
+from deploy.serving.plan import Plan
+from deploy.serving.session import INFERENCE_METHODS
 from deploy.serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
 from deploy.serving.tensors import Array, fill_proto, to_array
 
@@ -17,21 +18,20 @@ def joined(names: Iterable[str]) -> str:
     return ",".join(sorted(names))
 
 
-def predict(model_name: str, version: int, signatures: Mapping[str, Any], runner: Runner, request: Any) -> Any:
-    """Answers a PredictRequest.
+def predict(model_name: str, version: int, signatures: Mapping[str, Any], request: Any) -> Plan:
+    """Plans the answer to a PredictRequest.
 
     Args:
         model_name: As the client named it.
         version: The version that answers.
         signatures: SignatureDef by name.
-        runner: Computes the outputs.
         request: PredictRequest.
 
     Returns:
-        PredictResponse whose `model_spec` says which name, version and signature answered.
+        The way to a PredictResponse whose `model_spec` says which name, version and signature answered.
 
     Raises:
-        ServingError: The request does not fit the signature, or the graph refused it.
+        ServingError: The request does not fit the signature.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = signatures.get(name)
@@ -44,15 +44,17 @@ def predict(model_name: str, version: int, signatures: Mapping[str, Any], runner
         )
     feeds = _feeds(signature, request.inputs)
     aliases = _output_aliases(signature, request.output_filter)
-    outputs = runner.run(feeds, [signature.outputs[alias].name for alias in aliases])
 
-    response = predict_pb2.PredictResponse()
-    response.model_spec.name = model_name
-    response.model_spec.version.value = version
-    response.model_spec.signature_name = name
-    for alias, output in zip(aliases, outputs, strict=True):
-        fill_proto(output, response.outputs[alias])
-    return response
+    def respond(outputs: Sequence[Array]) -> Any:
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = model_name
+        response.model_spec.version.value = version
+        response.model_spec.signature_name = name
+        for alias, output in zip(aliases, outputs, strict=True):
+            fill_proto(output, response.outputs[alias])
+        return response
+
+    return Plan(feeds, [signature.outputs[alias].name for alias in aliases], respond)
 
 
 def _feeds(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:

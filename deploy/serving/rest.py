@@ -20,9 +20,9 @@ from deploy.serving.examples import classify, regress
 from deploy.serving.json_examples import fill_examples
 from deploy.serving.json_request import fill_predict_request, fill_signature_name, parse_body
 from deploy.serving.json_response import classify_body, error_body, predict_body, regress_body
+from deploy.serving.plan import Plan
 from deploy.serving.predict import DEFAULT_SIGNATURE, predict
 from deploy.serving.servable import Servable
-from deploy.serving.session import Runner
 from deploy.serving.status import InvalidArgumentError, ResourceExhaustedError, ServingError
 
 MAX_BODY_BYTES = 1 << 30
@@ -82,49 +82,49 @@ class _Handler:
     async def _predict(self, match: re.Match[str], body: bytes) -> bytes:
         request = predict_pb2.PredictRequest()
 
-        def job(servable: Servable, signatures: Any, runner: Runner) -> bytes:
+        def job(servable: Servable, signatures: Any) -> Plan:
             document = parse_body(body)
             fill_signature_name(document, request)
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             if name not in signatures:
                 raise InvalidArgumentError(f'Serving signature name: "{name}" not found in signature def')
             as_rows = fill_predict_request(document, signatures[name].inputs, request)
-            response = predict(servable.model_name, servable.version, signatures, runner, request)
-            return predict_body(response.outputs, as_rows)
+            plan = predict(servable.model_name, servable.version, signatures, request)
+            return plan.then(lambda response: predict_body(response.outputs, as_rows))
 
-        return await self._run(match, request, "Predict", job)
+        return await self._run(match, request, "Predict", job, len(body))
 
     async def _classify(self, match: re.Match[str], body: bytes) -> bytes:
         request = classification_pb2.ClassificationRequest()
 
-        def job(servable: Servable, signatures: Any, runner: Runner) -> bytes:
+        def job(servable: Servable, signatures: Any) -> Plan:
             _fill_input(body, request)
-            response = classify(servable.model_name, servable.version, signatures, runner, request)
-            return classify_body(response.result)
+            plan = classify(servable.model_name, servable.version, signatures, request)
+            return plan.then(lambda response: classify_body(response.result))
 
-        return await self._run(match, request, "Classify", job)
+        return await self._run(match, request, "Classify", job, len(body))
 
     async def _regress(self, match: re.Match[str], body: bytes) -> bytes:
         request = regression_pb2.RegressionRequest()
 
-        def job(servable: Servable, signatures: Any, runner: Runner) -> bytes:
+        def job(servable: Servable, signatures: Any) -> Plan:
             _fill_input(body, request)
-            response = regress(servable.model_name, servable.version, signatures, runner, request)
-            return regress_body(response.result)
+            plan = regress(servable.model_name, servable.version, signatures, request)
+            return plan.then(lambda response: regress_body(response.result))
 
-        return await self._run(match, request, "Regress", job)
+        return await self._run(match, request, "Regress", job, len(body))
 
-    async def _run(self, match: re.Match[str], request: Any, api: str, job: Job) -> bytes:
-        """Runs a job in a worker thread, where also the parsing of large bodies belongs."""
+    async def _run(self, match: re.Match[str], request: Any, api: str, job: Job, size: int) -> bytes:
+        """Runs a job; the body is parsed as a part of it, so that large ones are parsed in a thread."""
         _fill_spec(match, request.model_spec)
 
-        def guarded(servable: Servable, signatures: Any, runner: Runner) -> bytes:
+        def guarded(servable: Servable, signatures: Any) -> Plan:
             try:
-                return bytes(job(servable, signatures, runner))
+                return job(servable, signatures)
             except RecursionError as error:
                 raise InvalidArgumentError("JSON Parse error: Nested too deeply.") from error
 
-        return bytes(await self._core.run(request.model_spec, api, "REST", guarded))
+        return bytes(await self._core.run(request.model_spec, api, "REST", guarded, size))
 
     def _status(self, match: re.Match[str]) -> bytes:
         request = get_model_status_pb2.GetModelStatusRequest()

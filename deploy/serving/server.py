@@ -17,6 +17,7 @@ from aiohttp import web
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from deploy.serving.batching_config import batching_parameters
 from deploy.serving.core import ServingCore
 from deploy.serving.flags import ServerOptions
 from deploy.serving.grpc_services import rpc_handlers
@@ -67,7 +68,8 @@ class Server:
             ),
         )
         workers = options.grpc_max_threads or 4 * (os.cpu_count() or 1)
-        self.core = ServingCore(self.manager, ServingMetrics(), workers)
+        batching = batching_parameters(options.enable_batching, options.batching_parameters_file)
+        self.core = ServingCore(self.manager, ServingMetrics(), workers, batching)
         self._health = health.aio.HealthServicer()
         self._grpc: Any = None
         self._rest: web.AppRunner | None = None

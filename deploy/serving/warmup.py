@@ -61,12 +61,12 @@ def _records(requests_file: str) -> Iterator[bytes]:
 def _replay(log: Any, signatures: Mapping[str, Any], runner: Runner) -> None:
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
-        predict("warmup", 0, signatures, runner, log.predict_log.request)
+        predict("warmup", 0, signatures, log.predict_log.request).run(runner)
     elif kind == "classify_log":
-        classify("warmup", 0, signatures, runner, log.classify_log.request)
+        classify("warmup", 0, signatures, log.classify_log.request).run(runner)
     elif kind == "regress_log":
-        regress("warmup", 0, signatures, runner, log.regress_log.request)
+        regress("warmup", 0, signatures, log.regress_log.request).run(runner)
     elif kind == "multi_inference_log":
-        multi_inference(0, signatures, runner, log.multi_inference_log.request)
+        multi_inference(0, signatures, log.multi_inference_log.request).run(runner)
     else:
         raise UnimplementedError(f"Unsupported log_type for warmup: {kind}")
