@@ -43,7 +43,7 @@ def demonstrate(config: PipelineConfig, workspace: Workspace) -> str:
     Returns:
         The run's verdict.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     result = run_and_tell(config, workspace)
     seconds = ", ".join(f"{step} {spent:.0f}" for step, spent in result["seconds"].items())
     console.print(f"[dim]seconds by step: {seconds}[/]")
@@ -57,7 +57,8 @@ def demonstrate(config: PipelineConfig, workspace: Workspace) -> str:
         f"  {workspace.quarantine}  rows that were not used, each with its reason\n"
         f"  {workspace.metadata}  what ran on what: `attention runs reviews`, `attention lineage "
         f"{result['version']} reviews`\n"
-        f"Serve it yourself: attention serve reviews    and ask: attention predict --explain 'I love it'"
+        f"Serve it yourself: attention serve reviews    and ask: attention predict --model_name {config.name} "
+        "--explain --file rows.jsonl"
     )
     return result["verdict"]
 
@@ -74,5 +75,8 @@ def ask(name: str, base_path: Path, console: Console) -> None:
         for answer in client.explain(UNSEEN):
             console.print(f"[bold]{answer.label}[/] ({answer.probability:.2f})")
             console.print(shaded(answer))
-            console.print()
+            strongest = sorted(answer.words, key=lambda word: -word.weight)[:5]
+            console.print(
+                f"[dim]most attended: {', '.join(f'{word.text} {word.weight:.0%}' for word in strongest)}[/]\n"
+            )
     console.print("The server is stopped.")

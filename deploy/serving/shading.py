@@ -43,7 +43,7 @@ def shaded(prediction: Prediction) -> Text:
             feature = word.feature
         else:
             text.append(" ")
-        text.append(word.text, style=_terminal_style(shade))
+        text.append(word.text.removeprefix(f"{word.feature}="), style=_terminal_style(shade))
     return text
 
 

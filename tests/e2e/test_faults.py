@@ -1,0 +1,176 @@
+"""What is wrong with a table is told in one sentence; what is killed goes on; a second run in one workspace waits."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pyarrow as pa
+import pytest
+
+from tests.e2e.conftest import attention_process, versions, write_csv
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+@pytest.mark.parametrize(
+    ("content", "label", "message"),
+    [
+        ("", "mood", "is empty"),
+        ("text,mood\n", "mood", "has columns but no rows|no rows"),
+        ("text,mood\n" + "good day,1\nbad day,1\n" * 40, "mood", "1 different values|one class only"),
+        ("text,mood\n" + "good day,1\nbad day,0\n" * 40, "moood", "no column `moood`. Its columns are: `text`, `mood`"),
+        (None, "mood", "There is no file"),
+    ],
+    ids=["empty", "header", "one class", "no label column", "no file"],
+)
+def test_a_table_that_cannot_be_used_is_told_in_one_sentence(attention, tmp_path, content, label, message):
+    path = tmp_path / "table.csv"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    done = attention("run", "--data", path, "--label", label, "-w", tmp_path / "workspace")
+    assert done.code == 2
+    assert len(done.err.strip().splitlines()) == 1
+    assert re.search(message, done.err), done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_nightly_table_that_went_bad_leaves_a_whole_result(attention, small_config, tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text("Review Text,Title\n", encoding="utf-8")
+    workspace = tmp_path / "workspace"
+    done = attention("run", small_config, "-w", workspace, "--json", "--set", f"data.input={path}")
+    assert done.code == 2, done.err
+    assert done.result["verdict"] == "failed"
+    assert done.result["why"].startswith("ExampleGen: ")
+    assert "Age" in done.result["why"]
+    assert done.result["rows"] == {"read": 0, "used": 0, "quarantined": 0}
+    (listed,) = attention("runs", small_config, "-w", workspace, "--json").out.splitlines()
+    assert json.loads(listed)["why"] == done.result["why"]
+
+
+def test_texts_of_all_kinds_go_through(attention, reviews, small_config, tmp_path):
+    odd = [
+        "😍" * 50,
+        "שלום עולם, אהבתי את השמלה",
+        "我喜欢这条裙子",
+        "x" * 3_000_000,
+        'two\nlines, "quoted", and a lone \r return',
+        "\u202eevil\u202c \u0000 nul",
+    ]
+    rows = reviews.slice(0, 600)
+    texts = rows["Review Text"].to_pylist()
+    texts[: len(odd)] = odd
+    table = rows.set_column(rows.column_names.index("Review Text"), "Review Text", pa.array(texts))
+    path = write_csv(table, tmp_path / "odd.csv")
+    done = attention(
+        "run", small_config, "-w", tmp_path / "workspace", "--json", "--set", f"data.input={path}",
+        "--set", "train.epochs=1", "--set", "evaluation.gates.accuracy.min=0.1",
+    )  # fmt: skip
+    assert done.result["verdict"] == "pushed", done.err
+    assert done.result["rows"] == {"read": 600, "used": 600, "quarantined": 0}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a full disk is made by mounting a small one, which needs root")
+def test_a_full_disk_is_told_and_the_next_run_goes_on(attention, small_config, tmp_path):
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", workspace], check=True)
+    try:
+        done = attention("run", small_config, "-w", workspace, "--json")
+        assert done.code == 1, done.err
+        assert done.result["verdict"] == "failed"
+        assert "No space left" in done.err or "disk is full" in done.err, done.err
+        assert versions(workspace) == []
+        subprocess.run(["mount", "-o", "remount,size=200m", workspace], check=True)
+        done = attention("run", small_config, "-w", workspace, "--json", "--set", "train.epochs=1")
+        assert done.result["verdict"] == "pushed", done.err
+    finally:
+        subprocess.run(["umount", "--lazy", workspace], check=True)
+
+
+class Run:
+    """A run in a process of its own whose standard error is read as it comes."""
+
+    def __init__(self, config, workspace, *settings):
+        options = [part for setting in settings for part in ("--set", setting)]
+        self.process = attention_process("run", config, "-w", workspace, "--json", *options, start_new_session=True)
+        self.lines = []
+
+    def wait_for(self, text):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} was not said: {''.join(self.lines)}")
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+    def result(self):
+        out, err = self.process.communicate(timeout=400)
+        self.lines.append(err)
+        return json.loads(out.splitlines()[-1])
+
+
+def test_a_run_killed_in_each_step_goes_on_and_a_second_one_waits(attention, small_config, tmp_path):
+    workspace = tmp_path / "workspace"
+    settings = ("train.epochs=4", "train.checkpoint_every_steps=3")
+
+    run = Run(small_config, workspace, *settings)
+    run.wait_for("DataGate")  # its line comes when it is done: Transform is at work
+    second = attention("run", small_config, "-w", workspace, "--json")
+    assert second.code == 1
+    assert f"Another run (process {run.process.pid}) is at work" in second.result["why"]
+    run.kill()
+
+    run = Run(small_config, workspace, *settings)
+    run.wait_for("epoch 2/4")
+    run.kill()
+    assert any((workspace / "checkpoints").iterdir())
+    listed = [json.loads(line) for line in attention("runs", small_config, "-w", workspace, "--json").out.splitlines()]
+    assert {each["verdict"] for each in listed} <= {"interrupted", "running"}
+
+    run = Run(small_config, workspace, *settings)
+    run.wait_for("Evaluator")
+    assert "epoch 1/4" not in "".join(run.lines), "the training began anew"
+    run.wait_for("ReleaseGate")
+    time.sleep(0.3)  # amid the push, or before or after it
+    run.kill()
+    assert versions(workspace) in ([], [1])
+
+    run = Run(small_config, workspace, *settings)
+    assert run.result()["verdict"] in ("pushed", "unchanged")
+    assert versions(workspace) == [1]
+    assert not any(name.startswith(".") for name in os.listdir(workspace / "serving" / "reviews"))
+    listed = [json.loads(line) for line in attention("runs", small_config, "-w", workspace, "--json").out.splitlines()]
+    assert [each["verdict"] for each in listed[1:]] == ["interrupted"] * 3
+
+    # The curve of the killed training is that of one that was left alone.
+    alone = tmp_path / "alone"
+    assert attention("run", small_config, "-w", alone, "--json", *flags(settings)).result["verdict"] == "pushed"
+    assert curve(alone) == curve(workspace)
+    shutil.rmtree(alone)
+
+
+def flags(settings):
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+def curve(workspace):
+    (path,) = (workspace / "artifacts" / "Trainer" / "model_run").glob("*/training.json")
+    return json.loads(path.read_text(encoding="utf-8"))["curve"]
+
+
+def test_ctrl_c_says_that_the_next_run_goes_on(small_config, tmp_path):
+    run = Run(small_config, tmp_path / "workspace")
+    run.wait_for("ExampleGen")
+    os.kill(run.process.pid, signal.SIGINT)
+    _, err = run.process.communicate(timeout=120)
+    assert run.process.returncode == 1
+    assert "interrupted" in err
+    assert "Traceback" not in err
