@@ -107,7 +107,7 @@ def _learn_long_words(words: list[tuple[str, int]], room: int) -> list[str]:
         vocab_size=room,
         reserved_tokens=[],
         lower_thresh=2,
-        num_iterations=2,  # 4 iterations took twice the time on 1.7 million words and changed 2 % of the pieces
+        num_iterations=2,  # 4 took 17 s instead of 8 on the 14,749 different words of the demo table
         max_input_tokens=_MAX_WORDS_LEARNT,
         max_token_length=_MAX_WORD_BYTES // 4,
         max_unique_chars=room // 4,

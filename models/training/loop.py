@@ -64,7 +64,7 @@ def train(
     model.compile(
         make_optimizer(options, steps),
         SmoothedCrossEntropy(options.label_smoothing),
-        weighted_metrics=["accuracy"],  # with class weights: the mean of all classes' recall
+        weighted_metrics=["accuracy"],  # with class weights: about the mean of all classes' recall
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)

@@ -36,7 +36,7 @@ class TrainingState:
     def best_epoch(self) -> int:
         """The complete epoch of the highest eval accuracy, of equal ones that of the lowest loss, counted from 0.
 
-        Not that of the lowest loss: on every table that was tried, accuracy still rose for epochs after it.
+        Accuracy is what the gates ask for, and it often rises for some epochs after the loss has turned.
         """
         marks = [(-logs["val_accuracy"], logs["val_loss"]) for logs in self.curve]
         return marks.index(min(marks))
