@@ -4,27 +4,30 @@
         for prediction in client.predict(["I love this dress.", "It fell apart."]):
             print(prediction.label, prediction.probability)
 
-No TensorFlow: numpy, protobuf and grpc are all it needs.
+No TensorFlow: numpy, protobuf and grpc are all it needs. `AsyncPredictionClient` is the same for asyncio.
 """
 
-import random
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
-from deploy.serving import client_protos
-from deploy.serving.client_errors import PreconditionError, PredictionError, error_of
-from deploy.serving.rows import Inputs, Prediction, Row, read_predictions
-
-_PREDICTION_SERVICE = "/tensorflow.serving.PredictionService/"
-_MODEL_SERVICE = "/tensorflow.serving.ModelService/"
-_UNLIMITED = 2**31 - 1
-_FIRST_BACKOFF_SECONDS = 0.05
-_LARGEST_BACKOFF_SECONDS = 1.0
-
-STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
+from deploy.serving.client_async import AsyncPredictionClient
+from deploy.serving.client_calls import (
+    CHANNEL_OPTIONS,
+    METADATA,
+    PREDICT,
+    STATUS,
+    Calls,
+    batched,
+    states_of,
+    tls_credentials,
+)
+from deploy.serving.client_errors import PredictionError, error_of
+from deploy.serving.rows import Prediction, Row, read_predictions
 
 
 class PredictionClient:
@@ -52,31 +55,24 @@ class PredictionClient:
             timeout_seconds: Deadline of one call with all its retries.
             retries: How often a call is repeated while the server is UNAVAILABLE; nothing else is repeated.
             batch_size: Rows sent in one call; more rows make more calls.
-            credentials: For TLS, from `grpc.ssl_channel_credentials`; default: none.
+            credentials: For TLS, from `tls_credentials`; default: none.
 
         Raises:
             ValueError: Arguments that exclude each other or make no sense.
         """
-        if version is not None and label is not None:
-            raise ValueError(f"`version` and `label` exclude each other. Received: {version} and {label!r}")
-        if timeout_seconds <= 0:
-            raise ValueError(f"`timeout_seconds` must be positive. Received: {timeout_seconds}")
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be positive. Received: {batch_size}")
-        self._model_name, self._version, self._label = model_name, version, label
-        self._timeout_seconds, self._retries, self._batch_size = timeout_seconds, retries, batch_size
-        options = [
-            ("grpc.max_send_message_length", _UNLIMITED),
-            ("grpc.max_receive_message_length", _UNLIMITED),
-        ]
+        self._calls = Calls(model_name, version, label, timeout_seconds, retries, batch_size)
         if credentials is None:
-            self._channel = grpc.insecure_channel(target, options)
+            self._channel = grpc.insecure_channel(target, CHANNEL_OPTIONS)
         else:
-            self._channel = grpc.secure_channel(target, credentials, options)
-        self._predict = self._method(_PREDICTION_SERVICE + "Predict", client_protos.PredictResponse)
-        self._metadata = self._method(_PREDICTION_SERVICE + "GetModelMetadata", client_protos.GetModelMetadataResponse)
-        self._status = self._method(_MODEL_SERVICE + "GetModelStatus", client_protos.GetModelStatusResponse)
-        self._inputs: dict[str, Inputs] = {}
+            self._channel = grpc.secure_channel(target, credentials, CHANNEL_OPTIONS)
+        self._predict, self._metadata, self._status = (
+            self._channel.unary_unary(
+                path,
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=response.FromString,
+            )
+            for path, response in (PREDICT, METADATA, STATUS)
+        )
 
     def __enter__(self) -> "PredictionClient":
         return self
@@ -113,13 +109,42 @@ class PredictionClient:
         """
         return self._run("explain", rows)
 
+    def predict_many(self, rows: Iterable[Row], *, in_flight: int = 4, explain: bool = False) -> Iterator[Prediction]:
+        """Predicts any number of rows, in their order, with several calls under way at a time.
+
+        Args:
+            rows: As for `predict`; read only as far as the calls under way need them.
+            in_flight: Calls under way.
+            explain: Whether to say to which words the model attended.
+
+        Raises:
+            PredictionError: As for `predict`, at the first call that fails.
+            ValueError: As for `predict`.
+        """
+        if in_flight < 1:
+            raise ValueError(f"`in_flight` must be positive. Received: {in_flight}")
+        ask = self.explain if explain else self.predict
+        running: deque[Future[list[Prediction]]] = deque()
+        with ThreadPoolExecutor(in_flight, thread_name_prefix="predict") as pool:
+            try:
+                for batch in batched(rows, self._calls.batch_size):
+                    running.append(pool.submit(ask, batch))
+                    if len(running) == in_flight:
+                        yield from running.popleft().result()
+                while running:
+                    yield from running.popleft().result()
+            finally:
+                for call in running:
+                    call.cancel()
+
     def inputs(self) -> dict[str, str]:
         """What the model reads: type name (`string`, `float`, …) by input.
 
         Raises:
             PredictionError: The server does not know the model, or did not answer.
         """
-        return {name: kind.name for name, kind in self._inputs_of("serving_default").types.items()}
+        self._learn("serving_default")
+        return {name: kind.name for name, kind in self._calls.inputs["serving_default"].types.items()}
 
     def versions(self) -> dict[int, str]:
         """State of every version that the server knows: START, LOADING, AVAILABLE, UNLOADING or END.
@@ -127,67 +152,31 @@ class PredictionClient:
         Raises:
             PredictionError: The server does not know the model, or did not answer.
         """
-        request = client_protos.GetModelStatusRequest()
-        self._fill_spec(request.model_spec)
-        response = self._call(self._status, request)
-        return {entry.version: STATES.get(entry.state, "UNKNOWN") for entry in response.model_version_status}
+        return states_of(self._call(self._status, self._calls.status_request()))
 
     def _run(self, signature_name: str, rows: Sequence[Row]) -> list[Prediction]:
-        if isinstance(rows, str | bytes):
-            raise ValueError(f"`rows` must be a list of rows. Received: {rows!r}")
-        if not rows:
-            return []
-        inputs = self._inputs_of(signature_name)
         predictions: list[Prediction] = []
-        for start in range(0, len(rows), self._batch_size):
-            request = client_protos.PredictRequest()
-            self._fill_spec(request.model_spec)
-            request.model_spec.signature_name = signature_name
-            inputs.fill(rows[start : start + self._batch_size], request)
+        for batch in self._calls.batches(rows):
+            self._learn(signature_name)
+            request = self._calls.predict_request(signature_name, batch)
             predictions += read_predictions(self._call(self._predict, request))
         return predictions
 
-    def _inputs_of(self, signature_name: str) -> Inputs:
-        """What a signature reads; asked of the server once."""
-        if signature_name not in self._inputs:
-            request = client_protos.GetModelMetadataRequest(metadata_field=["signature_def"])
-            self._fill_spec(request.model_spec)
-            response = self._call(self._metadata, request)
-            signatures = client_protos.SignatureDefMap.FromString(response.metadata["signature_def"].value)
-            if signature_name not in signatures.signature_def:
-                raise PreconditionError("FAILED_PRECONDITION", f'Serving signature key "{signature_name}" not found.')
-            self._inputs[signature_name] = Inputs.of(signatures.signature_def[signature_name])
-        return self._inputs[signature_name]
-
-    def _fill_spec(self, spec: Any) -> None:
-        spec.name = self._model_name
-        if self._version is not None:
-            spec.version.value = self._version
-        if self._label is not None:
-            spec.version_label = self._label
-
-    def _method(self, path: str, response: Any) -> Callable[..., Any]:
-        return self._channel.unary_unary(
-            path,
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
+    def _learn(self, signature_name: str) -> None:
+        """Asks once what a signature reads."""
+        if signature_name not in self._calls.inputs:
+            self._calls.learn(signature_name, self._call(self._metadata, self._calls.metadata_request()))
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        """Calls within the deadline; repeats while the server cannot be reached, later and later, with jitter."""
-        deadline = time.monotonic() + self._timeout_seconds
-        backoff = _FIRST_BACKOFF_SECONDS
-        for attempt in range(self._retries + 1):
+        attempts = self._calls.attempts()
+        while True:
             try:
-                return method(request, timeout=max(deadline - time.monotonic(), 0.001))
+                return method(request, timeout=attempts.seconds_left)
             except grpc.RpcError as error:
-                pause = backoff * random.uniform(0.5, 1.0)
-                unavailable = error.code() is grpc.StatusCode.UNAVAILABLE
-                if not unavailable or attempt == self._retries or time.monotonic() + pause >= deadline:
+                pause = attempts.pause_after(error)
+                if pause is None:
                     raise error_of(error) from error
                 time.sleep(pause)
-                backoff = min(backoff * 2, _LARGEST_BACKOFF_SECONDS)
-        raise AssertionError("unreachable")
 
 
-__all__ = ["Prediction", "PredictionClient", "PredictionError", "Row"]
+__all__ = ["AsyncPredictionClient", "Prediction", "PredictionClient", "PredictionError", "Row", "tls_credentials"]

@@ -6,17 +6,31 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy.serving.flags import ServerOptions
+from deploy.serving.flags import LEFT_OUT, ServerOptions
 
 if TYPE_CHECKING:
     from deploy.serving.client import PredictionClient
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        for name, package in (("TensorFlow ModelServer", "attention-pipeline"), ("TensorFlow Library", "tensorflow")):
+            click.echo(f"{name}: {version(package)}")
+        context.exit()
+
+
+def _refuse(_: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError(f"`--{parameter.name}` is left out here: {LEFT_OUT[str(parameter.name)]}.")
+
 
 _FLAGS = (
     click.option("--model_name", default="default", show_default=True, help="Name that clients ask for."),
@@ -34,11 +48,19 @@ _FLAGS = (
     click.option("--enable_batching", type=bool, default=False, is_flag=False, flag_value=True, show_default=True),
     click.option("--batching_parameters_file", type=_FILE, help="How requests share runs, in protobuf text format."),
     click.option("--monitoring_config_file", type=_FILE, help="`prometheus_config { enable: true }`"),
+    click.option("--ssl_config_file", type=_FILE, help="TLS for gRPC: PEM texts, in protobuf text format."),
+    click.option("--rest_api_timeout_in_ms", type=int, default=30_000, show_default=True),
     click.option("--grpc_max_threads", type=int, default=0, help="Requests run beside each other; 0: 4 per processor."),
     click.option("--grpc_channel_arguments", default="", help="name=value,name=value"),
+    click.option("--tensorflow_session_parallelism", type=int, default=0),
     click.option("--tensorflow_intra_op_parallelism", type=int, default=0),
     click.option("--tensorflow_inter_op_parallelism", type=int, default=0),
     click.option("--drain_seconds", type=float, default=30.0, show_default=True, help="How long a stop waits."),
+    click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version),
+    *(
+        click.option(f"--{name}", is_flag=False, flag_value="true", hidden=True, expose_value=False, callback=_refuse)
+        for name in LEFT_OUT
+    ),
 )
 
 
@@ -100,9 +122,13 @@ def serve(context: click.Context, **flags: Any) -> None:
 @click.option("--file", type=_FILE, help="Lines of text, JSON Lines, .csv or .tsv; default: standard input.")
 @click.option("--server", default="localhost:8500", show_default=True, metavar="HOST:PORT", help="gRPC address.")
 @click.option("--model_name", default="default", show_default=True, envvar="ATTENTION_MODEL_NAME", show_envvar=True)
-@click.option("--version", type=int, help="Ask this version; default: the newest.")
+@click.option("--version", "model_version", type=int, help="Ask this version; default: the newest.")
 @click.option("--version_label", help="Ask the version with this label, such as stable.")
 @click.option("--timeout_seconds", type=float, default=10.0, show_default=True)
+@click.option("--tls", is_flag=True, help="The server speaks TLS; trust whom the system trusts.")
+@click.option("--ca_file", type=_FILE, help="TLS: trust this authority (PEM).")
+@click.option("--certificate_file", type=_FILE, help="TLS: certificate to show (PEM).")
+@click.option("--key_file", type=_FILE, help="TLS: its key (PEM).")
 @click.option("--explain", is_flag=True, help="Shade each word by the attention that it drew.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a heat map page (HTML).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
@@ -111,19 +137,30 @@ def predict(
     file: Path | None,
     server: str,
     model_name: str,
-    version: int | None,
+    model_version: int | None,
     version_label: str | None,
     timeout_seconds: float,
+    tls: bool,
+    ca_file: Path | None,
+    certificate_file: Path | None,
+    key_file: Path | None,
     explain: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Ask a served model: TEXTS, a file, or standard input, one row each."""
-    from deploy.serving.client import PredictionClient, PredictionError
+    from deploy.serving.client import PredictionClient, PredictionError, tls_credentials
 
     try:
+        files = (ca_file, certificate_file, key_file)
+        credentials = tls_credentials(*files) if tls or any(files) else None
         with PredictionClient(
-            server, model_name, version=version, label=version_label, timeout_seconds=timeout_seconds
+            server,
+            model_name,
+            version=model_version,
+            label=version_label,
+            timeout_seconds=timeout_seconds,
+            credentials=credentials,
         ) as client:
             rows = _rows(texts, file, client)
             predictions = client.explain(rows) if explain or out else client.predict(rows)

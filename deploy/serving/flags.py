@@ -3,6 +3,32 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+LEFT_OUT = {
+    "enable_per_model_batching_parameters": "one batching file serves all models",
+    "enable_profiler": "there is no profiler service",
+    "enable_signature_method_name_check": "method names are always checked",
+    "flush_filesystem_caches": "the page cache is left to the system",
+    "force_allow_any_version_labels_for_unavailable_models": "labels name versions that are loaded",
+    "grpc_socket_path": "gRPC listens on TCP only",
+    "num_load_threads": "versions are loaded one after another, beside the requests",
+    "num_request_iterations_for_warmup": "every recorded request is replayed once",
+    "num_tflite_interpreters_per_pool": "there is no TF Lite",
+    "num_tflite_pools": "there is no TF Lite",
+    "num_unload_threads": "versions are unloaded beside the requests",
+    "per_process_gpu_memory_fraction": "TensorFlow takes GPU memory as it needs it",
+    "platform_config_file": "SavedModels are the only platform",
+    "prefer_tflite_model": "there is no TF Lite",
+    "remove_unused_fields_from_bundle_metagraph": "the graph is kept as it is",
+    "rest_api_enable_cors_support": "CORS belongs to a proxy in front",
+    "rest_api_num_threads": "REST and gRPC share the threads of `--grpc_max_threads`",
+    "saved_model_tags": "the tag is `serve`",
+    "tensorflow_session_config_file": "sessions have TensorFlow's defaults",
+    "thread_pool_factory_config_file": "thread pools are TensorFlow's own",
+    "use_alts_credentials": "use `--ssl_config_file`",
+    "xla_cpu_compilation_enabled": "XLA is left as the model has it",
+}
+"""Flags of the original that are refused by name, each with what holds instead."""
+
 
 @dataclass(frozen=True)
 class ServerOptions:
@@ -24,9 +50,13 @@ class ServerOptions:
     enable_batching: bool = False
     batching_parameters_file: Path | None = None
     monitoring_config_file: Path | None = None
+    ssl_config_file: Path | None = None
+    rest_api_timeout_in_ms: int = 30_000
     grpc_max_threads: int = 0
     """Threads that run requests; 0: four per processor."""
     grpc_channel_arguments: str = ""
+    tensorflow_session_parallelism: int = 0
+    """Of the two below, unless they are given."""
     tensorflow_intra_op_parallelism: int = 0
     tensorflow_inter_op_parallelism: int = 0
     drain_seconds: float = 30.0
@@ -43,6 +73,8 @@ class ServerOptions:
             number = getattr(self, name)
             if number is not None and not 0 <= number <= 65535:
                 raise ValueError(f"`--{name}` must be between 0 and 65535. Received: {number}")
+        if self.rest_api_timeout_in_ms <= 0:
+            raise ValueError(f"`--rest_api_timeout_in_ms` must be positive. Received: {self.rest_api_timeout_in_ms}")
         if self.max_num_load_retries < 0:
             raise ValueError(f"`--max_num_load_retries` must not be negative. Received: {self.max_num_load_retries}")
 

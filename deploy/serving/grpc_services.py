@@ -20,12 +20,15 @@ from deploy.serving.status import InternalError, ServingError, grpc_message
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _LARGE_BYTES = 1 << 20
 
+LEFT_OUT = (("PredictionService", "PredictStreamed"), ("SessionService", "SessionRun"))
+"""Calls of the original that are answered UNIMPLEMENTED by name."""
+
 Call = Callable[[Any, float | None], Awaitable[Any]]
 """Request and deadline (`time.monotonic()`) to response."""
 
 
 def rpc_handlers(core: ServingCore) -> tuple[grpc.GenericRpcHandler, ...]:
-    """Both services, to be added to a `grpc.aio` server; calls that are not theirs answer UNIMPLEMENTED."""
+    """All services, to be added to a `grpc.aio` server; calls that they lack answer UNIMPLEMENTED."""
     calls: dict[str, Call] = {
         "Predict": lambda request, deadline: core.predict(request, deadline=deadline),
         "Classify": lambda request, deadline: core.classify(request, deadline=deadline),
@@ -35,13 +38,22 @@ def rpc_handlers(core: ServingCore) -> tuple[grpc.GenericRpcHandler, ...]:
         "GetModelStatus": lambda request, _: _soon(core.model_status, request),
         "HandleReloadConfigRequest": lambda request, _: _reload(core, request),
     }
-    return tuple(
-        grpc.method_handlers_generic_handler(
-            f"{PACKAGE}.{service}",
-            {method: _method_handler(request, calls[method]) for method, (request, _) in methods.items()},
-        )
+    handlers: dict[str, dict[str, grpc.RpcMethodHandler]] = {
+        service: {method: _method_handler(request, calls[method]) for method, (request, _) in methods.items()}
         for service, methods in METHODS.items()
+    }
+    for service, method in LEFT_OUT:
+        handlers.setdefault(service, {})[method] = _unimplemented(f"{service}.{method}")
+    return tuple(
+        grpc.method_handlers_generic_handler(f"{PACKAGE}.{service}", methods) for service, methods in handlers.items()
     )
+
+
+def _unimplemented(name: str) -> grpc.RpcMethodHandler:
+    async def handle(_: bytes, context: Any) -> None:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is left out of this server.")
+
+    return grpc.unary_unary_rpc_method_handler(handle)
 
 
 def _method_handler(message: Any, call: Call) -> grpc.RpcMethodHandler:

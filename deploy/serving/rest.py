@@ -1,7 +1,9 @@
 """The REST API: routes, bodies and codes of `http_rest_api_handler.cc`, on aiohttp."""
 
+import asyncio
 import json
 import re
+import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,7 +25,7 @@ from deploy.serving.json_response import classify_body, error_body, predict_body
 from deploy.serving.plan import Plan
 from deploy.serving.predict import DEFAULT_SIGNATURE, predict
 from deploy.serving.servable import Servable
-from deploy.serving.status import InvalidArgumentError, ResourceExhaustedError, ServingError
+from deploy.serving.status import DeadlineExceededError, InvalidArgumentError, ResourceExhaustedError, ServingError
 
 MAX_BODY_BYTES = 1 << 30
 METRICS_PATH = "/monitoring/prometheus/metrics"
@@ -33,15 +35,16 @@ _POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|re
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?P<metadata>/metadata)?", re.IGNORECASE)
 
 
-def create_app(core: ServingCore, metrics_path: str | None) -> web.Application:
+def create_app(core: ServingCore, metrics_path: str | None, timeout_seconds: float) -> web.Application:
     """Makes the HTTP application.
 
     Args:
         core: Answers the calls.
         metrics_path: Where the monitoring page stands; None: nowhere.
+        timeout_seconds: After which a call is given up.
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    handler = _Handler(core)
+    handler = _Handler(core, timeout_seconds)
     if metrics_path:
         app.router.add_get(metrics_path, handler.metrics)
     app.router.add_route("*", "/{path:.*}", handler.handle)
@@ -49,8 +52,9 @@ def create_app(core: ServingCore, metrics_path: str | None) -> web.Application:
 
 
 class _Handler:
-    def __init__(self, core: ServingCore) -> None:
+    def __init__(self, core: ServingCore, timeout_seconds: float) -> None:
         self._core = core
+        self._timeout_seconds = timeout_seconds
 
     async def metrics(self, _: web.Request) -> web.Response:
         return web.Response(text=self._core.metrics.page(), content_type="text/plain")
@@ -124,7 +128,12 @@ class _Handler:
             except RecursionError as error:
                 raise InvalidArgumentError("JSON Parse error: Nested too deeply.") from error
 
-        return bytes(await self._core.run(request.model_spec, api, "REST", guarded, size))
+        deadline = time.monotonic() + self._timeout_seconds
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return bytes(await self._core.run(request.model_spec, api, "REST", guarded, size, deadline))
+        except TimeoutError as error:
+            raise DeadlineExceededError(f"No answer within {self._timeout_seconds} seconds.") from error
 
     def _status(self, match: re.Match[str]) -> bytes:
         request = get_model_status_pb2.GetModelStatusRequest()

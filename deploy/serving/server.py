@@ -29,6 +29,7 @@ from deploy.serving.rest import create_app
 from deploy.serving.servable import Servable
 from deploy.serving.service_descriptors import SERVICES, service_descriptors
 from deploy.serving.session import LoadedModel
+from deploy.serving.ssl_config import server_credentials
 from deploy.serving.status import ServingError
 from deploy.serving.warmup import warm_up
 
@@ -57,6 +58,7 @@ class Server:
         """
         self._options = options
         self._metrics_path = metrics_path(options.monitoring_config_file)
+        self._credentials = server_credentials(options.ssl_config_file)
         self._config = self._read_config()
         self.manager = ModelManager(
             self._load,
@@ -112,7 +114,10 @@ class Server:
     def _load(self, servable: Servable) -> LoadedModel:
         """Loads and warms up one version; runs in the loading thread."""
         options = self._options
-        threads = (options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism)
+        threads = (
+            options.tensorflow_intra_op_parallelism or options.tensorflow_session_parallelism,
+            options.tensorflow_inter_op_parallelism or options.tensorflow_session_parallelism,
+        )
         model = LoadedModel(servable.path, threads)
         try:
             if options.enable_model_warmup:
@@ -137,7 +142,10 @@ class Server:
         )
         address = f"{self._options.bind_address}:{self._options.port}"
         try:
-            port = server.add_insecure_port(address)
+            if self._credentials is None:
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}: {error}") from error
         await server.start()
@@ -147,9 +155,9 @@ class Server:
     async def _start_rest(self) -> int | None:
         if self._options.rest_api_port is None:
             return None
-        runner = web.AppRunner(
-            create_app(self.core, self._metrics_path), access_log=None, shutdown_timeout=_LAST_ANSWERS_SECONDS
-        )
+        app = create_app(self.core, self._metrics_path, self._options.rest_api_timeout_in_ms / 1e3)
+        # A client that hangs up takes its request out of the queue.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_ANSWERS_SECONDS, handler_cancellation=True)
         await runner.setup()
         self._rest = runner
         site = web.TCPSite(runner, self._options.bind_address, self._options.rest_api_port)

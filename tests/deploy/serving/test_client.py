@@ -143,6 +143,7 @@ def test_no_status_is_without_exception(status):
         ({"version": 1, "label": "stable"}, "exclude each other"),
         ({"timeout_seconds": 0}, "`timeout_seconds` must be positive"),
         ({"batch_size": 0}, "`batch_size` must be positive"),
+        ({"retries": -1}, "`retries` must not be negative"),
     ],
 )
 def test_arguments_are_checked(options, match):
@@ -205,3 +206,19 @@ from tensorflow_serving.apis import predict_pb2
 predict_pb2.PredictRequest().inputs["x"].dtype = 1
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_the_client_is_ready_in_300_ms():
+    code = """
+import time
+started = time.perf_counter()
+from deploy.serving.client import PredictionClient
+PredictionClient("localhost:1", "m").close()
+print(time.perf_counter() - started)
+"""
+
+    def seconds():
+        return float(subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True).stdout)
+
+    # The fastest of several: the machine may be busy with something else.
+    assert min(seconds() for _ in range(5)) < 0.3

@@ -97,3 +97,19 @@ def test_flags_that_make_no_server_are_refused(flags, text):
     result = CliRunner().invoke(main, ["serve", *flags])
     assert result.exit_code == 2
     assert text in " ".join(result.stderr.split())
+
+
+def test_version_is_said_as_the_original_says_it():
+    result = CliRunner().invoke(main, ["serve", "--version"])
+    assert result.exit_code == 0
+    lines = [line.partition(": ") for line in result.output.splitlines()]
+    assert [line[0] for line in lines] == ["TensorFlow ModelServer", "TensorFlow Library"]
+    assert all(line[2][0].isdigit() for line in lines)
+
+
+@pytest.mark.parametrize("flag", ["--prefer_tflite_model", "--saved_model_tags=gpu", "--platform_config_file=x"])
+def test_flags_that_are_left_out_are_refused_by_name(flag):
+    result = CliRunner().invoke(main, ["serve", "--model_base_path", "/m", flag])
+    name = flag.partition("=")[0]
+    assert result.exit_code == 2
+    assert f"`{name}` is left out here: " in result.output

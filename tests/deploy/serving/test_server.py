@@ -56,10 +56,28 @@ def test_reflection_describes_the_services(served):
     assert database.FindFileContainingSymbol("tensorflow.TensorProto").name == "tensorflow/core/framework/tensor.proto"
 
 
-def test_calls_that_the_server_does_not_have_are_unimplemented(served):
-    call = served.channel.unary_unary("/tensorflow.serving.PredictionService/PredictStreamed")
-    with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
-        call(b"")
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        ("PredictionService/PredictStreamed", "PredictionService.PredictStreamed is left out of this server"),
+        ("SessionService/SessionRun", "SessionService.SessionRun is left out of this server"),
+        ("PredictionService/Guess", "Method not found"),
+    ],
+)
+def test_calls_that_the_server_does_not_have_are_unimplemented(served, call, match):
+    method = served.channel.unary_unary(f"/tensorflow.serving.{call}")
+    with pytest.raises(grpc.RpcError, match=match) as caught:
+        method(b"")
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_rest_gives_up_after_its_timeout(start, exported, tmp_path, steps_per_second):
+    shutil.copytree(exported / "numbers", tmp_path / "m" / "1")
+    server = start(model_name="m", model_base_path=str(tmp_path / "m"), rest_api_timeout_in_ms=100)
+    body = {"signature_name": "slow", "inputs": {"steps": int(steps_per_second * 0.6)}}
+    started = time.monotonic()
+    assert server.rest("POST", "/v1/models/m:predict", body) == (504, {"error": "No answer within 0.1 seconds."})
+    assert time.monotonic() - started < 0.5
 
 
 def test_metrics_are_off_without_a_monitoring_file(numbers):
