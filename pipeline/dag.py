@@ -79,7 +79,9 @@ def create_pipeline(
                 schema=schema,
                 preprocessing_fn=PREPROCESSING_FN,
                 custom_config={SPEC_KEY: config.preprocessing_spec().model_dump_json()},
-                materialize=False,  # the Trainer applies the graph itself, as the served signatures do
+                # The Trainer applies the graph itself, as the served signatures do, so nothing is written but the graph.
+                materialize=False,
+                disable_statistics=True,
             )
         )
         model = add(

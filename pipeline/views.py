@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.config import ConfigError, PipelineConfig
-from pipeline.history import History, HistoryError, Run, connection_config
+from pipeline.history import History, HistoryError, Run, connection_config, property_of
 from pipeline.workspace import Workspace
 
 COLOURS = {"pushed": "green", "unchanged": "cyan", "blocked": "red", "failed": "red"}
@@ -86,6 +86,7 @@ def lineage(config: PipelineConfig, workspace: Workspace, version: int, as_json:
     parts = _found(_history(config, workspace).lineage, version)
     records = [
         {"artifact": artifact.type, "id": artifact.id, "uri": artifact.uri, "made_by": node, "run": run_id}
+        | ({"source_files": _sources(artifact)} if artifact.type == "Examples" else {})
         for artifact, node, run_id in parts
     ]
     if as_json:
@@ -98,8 +99,13 @@ def lineage(config: PipelineConfig, workspace: Workspace, version: int, as_json:
     console = Console(highlight=False)
     for artifact, _, _ in parts:
         if artifact.type == "Examples":
-            span = artifact.custom_properties["input_fingerprint"].string_value
-            console.print(f"source: {escape(span)}")
+            for path in _sources(artifact):
+                console.print(f"source: {escape(path)}", soft_wrap=True)
+            console.print(f"fingerprint: {escape(property_of(artifact, 'input_fingerprint') or '')}", soft_wrap=True)
+
+
+def _sources(examples: Any) -> list[str]:
+    return json.loads(property_of(examples, "source_files") or "[]")
 
 
 def _found(ask: Any, key: Any) -> Any:

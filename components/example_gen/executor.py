@@ -24,6 +24,8 @@ from components.example_gen.options import SPLITS, ExampleGenOptions, SplitRatio
 from components.example_gen.plan import data_files, plan_file
 from components.example_gen.units import Unit
 
+_MAX_FILES_NAMED = 100
+
 _logger = logging.getLogger("attention")
 
 
@@ -75,6 +77,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples.set_string_custom_property(
             "rows_by_split", json.dumps({name: report.rows_by_split[name] for name in splits})
         )
+        paths = list(dict.fromkeys(unit.path for unit in units))
+        examples.set_string_custom_property("source_files", json.dumps(paths[:_MAX_FILES_NAMED], ensure_ascii=False))
         examples.set_string_custom_property("quarantine_file", quarantine_file)
         examples.set_string_custom_property("first_quarantined", json.dumps(report.first_bad, ensure_ascii=False))
         _logger.info(

@@ -115,7 +115,8 @@ def test_new_rows_make_a_new_version_that_is_compared_with_the_live_one(
     assert done.code == 0, done.err
     assert done.result["verdict"] == "pushed"
     assert versions(workspace) == [1, 2]
-    assert any(gate["name"].startswith("metric/accuracy") and "live" in gate["why"] for gate in done.result["gates"])
+    (compared,) = [gate for gate in done.result["gates"] if gate["name"] == "metric/accuracy/vs_live"]
+    assert "against version 1's" in compared["why"]
 
 
 def test_the_history_tells_it_all(attention, small_config, workspace):
