@@ -79,7 +79,7 @@ def create_pipeline(
                 schema=schema,
                 preprocessing_fn=PREPROCESSING_FN,
                 custom_config={SPEC_KEY: config.preprocessing_spec().model_dump_json()},
-                # The Trainer applies the graph itself, as the served signatures do, so nothing is written but the graph.
+                # The Trainer applies the graph itself, as the served signatures do: only the graph is written.
                 materialize=False,
                 disable_statistics=True,
             )
