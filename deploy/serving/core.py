@@ -16,8 +16,7 @@ from deploy.serving.metrics import ServingMetrics
 from deploy.serving.model_manager import ModelManager
 from deploy.serving.plan import Plan
 from deploy.serving.predict import DEFAULT_SIGNATURE, predict
-from deploy.serving.servable import Model, Servable
-from deploy.serving.session import Runner
+from deploy.serving.servable import Model, Servable, State
 from deploy.serving.status import (
     DeadlineExceededError,
     InvalidArgumentError,
@@ -146,7 +145,10 @@ class ServingCore:
                 raise DeadlineExceededError("The deadline passed before the request could be run.")
             model = _model_of(servable)
             plan = job(servable, model.signatures)
-            return plan.run(_TimedRunner(model, self.metrics, servable.model_name, api))
+            started = time.perf_counter()
+            outputs = model.run(plan.feeds, plan.fetches)
+            self._record_run(servable, api, plan, outputs, time.perf_counter() - started)
+            return plan.respond(outputs)
 
         # No await between `find` and `hold`, so that unloading cannot come between them. The hold ends with the
         # thread's work, not with the client's patience: a cancelled call may still be running.
@@ -168,12 +170,24 @@ class ServingCore:
                 plan = await asyncio.wrap_future(self._pool.submit(job, servable, model.signatures))
             started = time.perf_counter()
             outputs = await batcher.run(servable, model, plan.feeds, plan.fetches, deadline)
-            self.metrics.record_runtime(servable.model_name, api, time.perf_counter() - started)
+            self._record_run(servable, api, plan, outputs, time.perf_counter() - started)
             if sum(output.size for output in outputs) <= _INLINE_VALUES:
                 return plan.respond(outputs)
             return await asyncio.wrap_future(self._pool.submit(plan.respond, outputs))
         finally:
             servable.release()
+
+    def _record_run(self, servable: Servable, api: str, plan: Plan, outputs: Sequence[Array], seconds: float) -> None:
+        self.metrics.record_runtime(servable.model_name, api, seconds)
+        self.metrics.answers.record(servable.model_name, servable.version, plan.aliases, outputs)
+
+    def metrics_page(self) -> str:
+        """What Prometheus reads."""
+        return self.metrics.page(
+            (servable.model_name, servable.version)
+            for servable in self.manager.servables()
+            if servable.state is State.END
+        )
 
     def _record(
         self, servable: Servable | None, spec: Any, api: str, entrypoint: str, status: str, seconds: float
@@ -237,19 +251,6 @@ class ServingCore:
         if self._batcher is not None:
             self._batcher.close()
         self._pool.shutdown(wait=True)
-
-
-class _TimedRunner:
-    """Passes on to a runner and notes the time that the graph took."""
-
-    def __init__(self, runner: Runner, metrics: ServingMetrics, model_name: str, api: str) -> None:
-        self._runner, self._metrics, self._model_name, self._api = runner, metrics, model_name, api
-
-    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
-        started = time.perf_counter()
-        outputs = self._runner.run(feeds, fetches)
-        self._metrics.record_runtime(self._model_name, self._api, time.perf_counter() - started)
-        return outputs
 
 
 def _model_of(servable: Servable) -> Model:

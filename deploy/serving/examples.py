@@ -35,7 +35,8 @@ def classify(model_name: str, version: int, signatures: Mapping[str, Any], reque
         _fill_classes(signature, len(batch), dict(zip(output_names, outputs, strict=True)), response.result)
         return response
 
-    return Plan({input_name: batch}, output_names, respond)
+    aliases = [alias for alias in ("classes", "scores") if alias in signature.outputs]
+    return Plan({input_name: batch}, output_names, respond, aliases)
 
 
 def regress(model_name: str, version: int, signatures: Mapping[str, Any], request: Any) -> Plan:

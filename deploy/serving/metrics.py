@@ -1,80 +1,14 @@
-"""Counters and latencies under the names of the original, and beside them per version and signature.
+"""Counters and latencies under the names of the original, and beside them per version and signature."""
 
-The original's exposition has no `_total` and starts names with a colon, which is why the text is written here.
-"""
+from collections.abc import Iterable
 
-import re
-import threading
-from bisect import bisect_left
-
-_LATENCY_BUCKETS = tuple(10 * 1.8**power for power in range(33))
-"""Microseconds: `Buckets::Exponential(10, 1.8, 33)`, about 20 minutes at the end."""
+from deploy.serving.answer_metrics import AnswerMetrics
+from deploy.serving.metric_types import Counter, Histogram, Metric, page_of
 
 _QUEUING_BUCKETS = tuple(100 * 1.2**power for power in range(52))
 """Microseconds: `Buckets::Exponential(100, 1.2, 52)`, about a second at the end."""
 
 _ROW_BUCKETS = tuple(float(2**power) for power in range(11))
-
-_ILLEGAL_IN_NAME = re.compile(r"[^A-Za-z0-9_]")
-
-Labels = tuple[tuple[str, str], ...]
-
-
-class Counter:
-    """Counts per label values."""
-
-    kind = "counter"
-
-    def __init__(self, name: str) -> None:
-        self.name = _ILLEGAL_IN_NAME.sub(":", name)
-        self._values: dict[Labels, int] = {}
-        self._lock = threading.Lock()
-
-    def add(self, **labels: str) -> None:
-        """Adds one to the count of these labels."""
-        key = tuple(labels.items())
-        with self._lock:
-            self._values[key] = self._values.get(key, 0) + 1
-
-    def lines(self) -> list[str]:
-        """The samples in the text format of Prometheus."""
-        with self._lock:
-            return [f"{self.name}{{{_joined(labels)}}} {value}" for labels, value in sorted(self._values.items())]
-
-
-class Histogram:
-    """Distribution of a value per label values."""
-
-    kind = "histogram"
-
-    def __init__(self, name: str, buckets: tuple[float, ...] = _LATENCY_BUCKETS) -> None:
-        self.name = _ILLEGAL_IN_NAME.sub(":", name)
-        self._buckets = buckets
-        self._counts: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
-        self._lock = threading.Lock()
-
-    def observe(self, value: float, **labels: str) -> None:
-        """Adds one observation."""
-        key = tuple(labels.items())
-        with self._lock:
-            counts = self._counts.setdefault(key, [0] * (len(self._buckets) + 1))
-            counts[bisect_left(self._buckets, value)] += 1
-            self._sums[key] = self._sums.get(key, 0.0) + value
-
-    def lines(self) -> list[str]:
-        """The samples in the text format of Prometheus."""
-        lines = []
-        with self._lock:
-            for labels, counts in sorted(self._counts.items()):
-                text, total = _joined(labels), 0
-                for limit, count in zip((*self._buckets, float("inf")), counts, strict=True):
-                    total += count
-                    shown = "+Inf" if limit == float("inf") else f"{limit:.6g}"
-                    lines.append(f'{self.name}_bucket{{{text},le="{shown}"}} {total}')
-                lines.append(f"{self.name}_sum{{{text}}} {self._sums[labels]:.6g}")
-                lines.append(f"{self.name}_count{{{text}}} {total}")
-        return lines
 
 
 class ServingMetrics:
@@ -86,6 +20,7 @@ class ServingMetrics:
         self.runtime_latency = Histogram("/tensorflow/serving/runtime_latency")
         self.queuing_latency = Histogram("/tensorflow/serving/batching_session/queuing_latency", _QUEUING_BUCKETS)
         self.batch_size = Histogram("/attention/serving/batch_size", _ROW_BUCKETS)
+        self.answers = AnswerMetrics()
         self.version_request_count = Counter("/attention/serving/request_count")
         self.version_request_latency = Histogram("/attention/serving/request_latency")
 
@@ -113,18 +48,22 @@ class ServingMetrics:
         """Notes the rows of one batch, without those that only fill it up."""
         self.batch_size.observe(rows, model_name=model_name, version=str(version))
 
-    def page(self) -> str:
-        """The whole page in the text format of Prometheus."""
-        lines = []
-        for metric in vars(self).values():
-            lines.append(f"# TYPE {metric.name} {metric.kind}")
-            lines += metric.lines()
-        return "\n".join(lines) + "\n"
+    def page(self, gone: Iterable[tuple[str, int]] = ()) -> str:
+        """The whole page in the text format of Prometheus.
 
-
-def _joined(labels: Labels) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        Args:
+            gone: Models and versions that answer no more: they are shown once more, with their last counts.
+        """
+        of_versions: list[Metric] = [
+            self.batch_size,
+            self.version_request_count,
+            self.version_request_latency,
+            *self.answers.metrics(),
+        ]
+        text = page_of(
+            [self.request_count, self.request_latency, self.runtime_latency, self.queuing_latency, *of_versions]
+        )
+        for model_name, version in gone:
+            for metric in of_versions:
+                metric.forget(model_name=model_name, version=str(version))
+        return text

@@ -6,7 +6,7 @@ directories happen in threads of their own, never in those that answer requests.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,6 +131,11 @@ class ModelManager:
         """All versions of a model that were ever wanted, newest first."""
         model = self._models.get(name)
         return sorted(model.versions.values(), key=lambda s: -s.version) if model else []
+
+    def servables(self) -> Iterator[Servable]:
+        """All versions of all models that were ever wanted."""
+        for model in self._models.values():
+            yield from model.versions.values()
 
     def is_serving(self) -> bool:
         """Whether every listed model has a version that takes traffic."""

@@ -21,6 +21,8 @@ class Plan:
     """Tensor names."""
     respond: Callable[[Sequence[Array]], Any]
     """Makes the response of the fetched tensors, in order; raises ServingError if they do not fit the call."""
+    aliases: Sequence[str] = ()
+    """Names of the fetched tensors in the signature, in order; none where several signatures are asked at once."""
 
     def run(self, runner: Runner) -> Any:
         """The response, from a runner that is asked for nothing else.
@@ -32,4 +34,4 @@ class Plan:
 
     def then(self, convert: Callable[[Any], Any]) -> "Plan":
         """The same with the response converted."""
-        return Plan(self.feeds, self.fetches, lambda outputs: convert(self.respond(outputs)))
+        return Plan(self.feeds, self.fetches, lambda outputs: convert(self.respond(outputs)), self.aliases)

@@ -54,7 +54,7 @@ def predict(model_name: str, version: int, signatures: Mapping[str, Any], reques
             fill_proto(output, response.outputs[alias])
         return response
 
-    return Plan(feeds, [signature.outputs[alias].name for alias in aliases], respond)
+    return Plan(feeds, [signature.outputs[alias].name for alias in aliases], respond, aliases)
 
 
 def _feeds(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:

@@ -57,7 +57,7 @@ class _Handler:
         self._timeout_seconds = timeout_seconds
 
     async def metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text=self._core.metrics.page(), content_type="text/plain")
+        return web.Response(text=self._core.metrics_page(), content_type="text/plain")
 
     async def handle(self, request: web.Request) -> web.Response:
         # The raw path: names are matched before they are decoded, so that `%2F` in one is no separator.
