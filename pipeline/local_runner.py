@@ -1,9 +1,12 @@
 """Runs the DAG in this process, node by node, and says what each one did."""
 
+import contextlib
 import logging
 import time
 from datetime import datetime
 from pathlib import Path
+
+from ml_metadata.errors import StatusError
 
 from components.example_gen.errors import InputDataError
 from pipeline.config import PipelineConfig
@@ -76,7 +79,7 @@ def run(
                     _launcher(node, ir, deployment, connection).launch()
             except Exception as error:
                 raise _failure(error, node.node_info.id, run_id, history, console) from error
-            finally:
+            else:
                 history.record_config(run_id, str(config_file))
             if _closes_gate(console, history.step(run_id, node.node_info.id), time.monotonic() - started):
                 break
@@ -105,7 +108,8 @@ def _failure(error: Exception, node_id: str, run_id: str, history: History, cons
     logging.getLogger("attention").exception("%s failed", node_id)
     cause = _innermost(error)
     message = _sentence(cause)
-    history.record_error(run_id, node_id, message)
+    with contextlib.suppress(StatusError):  # a full disk, say, which the message tells already
+        history.record_error(run_id, node_id, message)
     console.finished(node_id, "failed", 0, message)
     return StepFailedError(f"{node_id}: {message}", isinstance(cause, InputDataError))
 

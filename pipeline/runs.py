@@ -4,15 +4,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ml_metadata.errors import StatusError
 from rich.markup import escape
 
 from components.example_gen.errors import InputDataError
 from pipeline.config import ConfigError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
-from pipeline.history import History, connection_config
+from pipeline.history import History, HistoryError, connection_config
 from pipeline.workspace import Workspace, WorkspaceBusyError, locked
 
 EXIT_USAGE = 2
+DISK_IS_FULL_BYTES = 1 << 20
 
 
 def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = True) -> dict[str, Any]:
@@ -49,19 +51,33 @@ def _run(
     try:
         result = local_runner.run(config, workspace, console, run_id, cache).as_json()
     except local_runner.StepFailedError as error:
-        recorded = History(connection_config(config.metadata, workspace.metadata), config.name).run(run_id).as_json()
-        result = {**recorded, "verdict": "failed", "why": str(error)}
+        result = _recorded(config, workspace, run_id) | {"verdict": "failed", "why": str(error)}
         if error.is_usage:
             result["exit_code"] = EXIT_USAGE
     except InputDataError as error:
-        console.say(f"[bold red]failed[/]: {escape(str(error))}")
-        return {**_nothing(str(error)), "exit_code": EXIT_USAGE}
+        result = _nothing(str(error)) | {"exit_code": EXIT_USAGE}
+    except (OSError, StatusError) as error:
+        result = _nothing(f"{workspace.root} cannot be written: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
         console.say("[yellow]interrupted[/]: finished steps are kept; run it again and it goes on from here.")
         raise
+    if result["verdict"] == "failed" and shutil.disk_usage(workspace.root).free < DISK_IS_FULL_BYTES:
+        result["why"] = (
+            f"The disk that holds {workspace.root} is full: no space left for {result['why'].splitlines()[0][:200]} … "
+            "Free some and run again; finished steps are kept."
+        )
     console.say(_verdict(result, config, workspace))
     console.say(f"[dim]log: {escape(str(log))}[/]")
     return result
+
+
+def _recorded(config: PipelineConfig, workspace: Workspace, run_id: str) -> dict[str, Any]:
+    """What ML Metadata holds of a run that failed; nothing, if not even that could be written."""
+    try:
+        history = History(connection_config(config.metadata, workspace.metadata), config.name)
+        return history.run(run_id).as_json()
+    except (HistoryError, StatusError):
+        return _nothing("")
 
 
 def _verdict(result: dict[str, Any], config: PipelineConfig, workspace: Workspace) -> str:
