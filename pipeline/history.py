@@ -77,9 +77,9 @@ class Run:
         pushed = self._output("Pusher", "pushed_model")
         if pushed is not None and property_of(pushed, "pushed") == 1:
             return "pushed" if self.steps["Pusher"].state == "ran" else "unchanged"
-        if any(gate.blocks for gate in self.gates) or pushed is None:
-            return "blocked" if self.gates else "interrupted"
-        return "unchanged"
+        if any(gate.blocks for gate in self.gates):
+            return "blocked"
+        return "interrupted" if pushed is None else "unchanged"
 
     @property
     def version(self) -> int | None:
