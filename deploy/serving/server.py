@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import tensorflow as tf
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -213,6 +214,13 @@ async def serve(options: ServerOptions, on_ready: Callable[[Addresses], None] | 
         await server.stop()
 
 
+def _is_fault_of_server(record: logging.LogRecord) -> bool:
+    """Whether a log record is worth its line: what clients break must not fill the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    # Bytes that are no HTTP are answered; an answer that gRPC cannot send has a client that went away.
+    return not (isinstance(error, HttpProcessingError) or type(error).__name__ == "ExecuteBatchError")
+
+
 def run_server(options: ServerOptions) -> int:
     """Runs a server in this process until it is told to stop.
 
@@ -222,6 +230,8 @@ def run_server(options: ServerOptions) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
     logger.setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
+    for name in ("aiohttp.server", "grpc._cython.cygrpc"):
+        logging.getLogger(name).addFilter(_is_fault_of_server)
 
     def announce(addresses: Addresses) -> None:
         rest = "" if addresses.rest is None else f", REST on {options.bind_address}:{addresses.rest}"

@@ -4,6 +4,7 @@
 Session::Run as they are, so that wrong types and shapes give the texts that TF Serving's clients know.
 """
 
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -115,3 +116,5 @@ class LoadedModel:
         self._tensors = {}
         self.signatures = {}
         self._graph = None
+        # A graph is full of cycles: left to itself it stays until some later collection, and a few versions with it.
+        gc.collect()
