@@ -35,7 +35,7 @@ def test_the_strongest_word_is_shaded_fully_and_no_attention_not_at_all():
 
 def test_the_terminal_shows_each_feature_on_its_line():
     text = shaded(PREDICTION)
-    assert text.plain == "review: [START] good <b>&\nage: age=34"
+    assert text.plain == "review: [START] good <b>&\nage: 34"
     styles = {text.plain[span.start : span.end]: str(span.style) for span in text.spans}
     assert styles["good"] == "black on rgb(255,140,0) bold"
     assert "underline" in styles["age=34"]
