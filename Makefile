@@ -35,6 +35,8 @@ lock: venv  ## Renew the lock files from setup.py's ranges
 benchmarks: venv  ## Peers side by side (quick sizes)
 	@$(BIN)/python -m benchmarks.ingestion --quick
 	@$(BIN)/python -m benchmarks.quality
+	@test -d workspace/reviews/serving/reviews || $(BIN)/attention run reviews
+	@$(BIN)/python -m benchmarks.serving workspace/reviews/serving/reviews --quick
 
 clean:  ## Remove .venv and caches; workspaces stay
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

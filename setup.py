@@ -35,11 +35,13 @@ setup(
     ],
     extras_require={
         "dev": [
+            "cryptography>=42",
             "hypothesis>=6",
             "import-linter>=2",
             "mypy>=1.10",
             "psutil>=5.9",
             "pytest>=8",
+            "requests>=2.31",
             "ruff>=0.6",
             "scikit-learn>=1.5",
             "types-PyYAML",
