@@ -146,7 +146,7 @@ def test_a_run_killed_in_each_step_goes_on_and_a_second_one_waits(attention, sma
     run = Run(small_config, workspace, *settings)
     assert run.result()["verdict"] in ("pushed", "unchanged")
     assert versions(workspace) == [1]
-    assert not any(name.startswith(".") for name in os.listdir(workspace / "serving" / "reviews"))
+    assert [each.name for each in (workspace / "serving" / "reviews").iterdir() if each.is_dir()] == ["1"]
     listed = [json.loads(line) for line in attention("runs", small_config, "-w", workspace, "--json").out.splitlines()]
     assert [each["verdict"] for each in listed[1:]] == ["interrupted"] * 3
 
