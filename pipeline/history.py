@@ -1,6 +1,7 @@
 """Reads ML Metadata: runs, their steps, and where a version came from."""
 
 import datetime
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gates import Gate, read_gates
+from components.release_gate.options import METRICS_FILE
 from pipeline.config import MetadataConfig
 
 RUN_TYPE = "pipeline_run"
@@ -107,8 +109,9 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """Overall metrics on the test split, measured through the served signature."""
-        evaluation = self._output("Evaluator", "evaluation")
-        return evaluated_metrics(evaluation.uri) if evaluation is not None else {}
+        blessing = self._output("ReleaseGate", "blessing")
+        path = Path(blessing.uri, METRICS_FILE) if blessing is not None else None
+        return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else {}
 
     @property
     def why(self) -> str:
@@ -135,24 +138,6 @@ class Run:
             "run": self.run_id,
             "why": self.why,
         }
-
-
-def evaluated_metrics(evaluation_uri: str) -> dict[str, float]:
-    """Reads the overall, scalar metrics of the candidate from TFMA's result files."""
-    import tensorflow as tf
-    from tensorflow_model_analysis.proto import metrics_for_slice_pb2
-
-    metrics = {}
-    for path in sorted(Path(evaluation_uri).glob("metrics-*")):
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            of_slice = metrics_for_slice_pb2.MetricsForSlice.FromString(record)
-            if of_slice.slice_key.single_slice_keys:
-                continue
-            for each in of_slice.metric_keys_and_values:
-                candidate = each.key.model_name in ("", "candidate") and not each.key.is_diff
-                if candidate and each.value.WhichOneof("type") == "double_value":
-                    metrics[each.key.name] = each.value.double_value.value
-    return dict(sorted(metrics.items(), key=lambda item: ("/" in item[0], item[0])))
 
 
 def property_of(artifact: mlmd.Artifact, name: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.gates import read_gates
-from pipeline.history import Step, evaluated_metrics, property_of
+from pipeline.history import Step, property_of
 
 
 def report(step: Step) -> tuple[str, bool]:
@@ -77,7 +77,9 @@ def _baseline(step: Step) -> tuple[str, bool]:
 
 
 def _evaluator(step: Step) -> tuple[str, bool]:
-    metrics = evaluated_metrics(_artifact(step, "evaluation").uri)
+    from components.release_gate.quality import overall_metrics
+
+    metrics = overall_metrics(_artifact(step, "evaluation").uri)
     blessed = property_of(_artifact(step, "blessing"), "blessed") == 1
     shown = ("accuracy", "macro_f1", "auc", "log_loss", "expected_calibration_error")
     text = ", ".join(f"{name} {metrics[name]:.4f}" for name in shown if name in metrics)

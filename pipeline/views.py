@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.config import ConfigError, PipelineConfig
 from pipeline.history import History, HistoryError, Run, connection_config, property_of
@@ -32,10 +32,12 @@ def runs(config: PipelineConfig, workspace: Workspace, limit: int, as_json: bool
         for run in listed:
             print(json.dumps(run.as_json(), ensure_ascii=False))
         return
-    table = Table("run", "verdict", "version", "rows used", "accuracy", "seconds", "why", box=None)
+    table = Table(
+        Column("run", no_wrap=True), "verdict", "version", "rows used", "accuracy", "seconds", "why", box=None
+    )
     for run in listed:
         table.add_row(*_cells(run))
-    Console(soft_wrap=False).print(table)
+    Console().print(table)
 
 
 def _cells(run: Run) -> list[str]:
@@ -73,12 +75,9 @@ def show(config: PipelineConfig, workspace: Workspace, run_id: str, as_json: boo
         for name, value in run.metrics.items():
             metrics.add_row(escape(name), f"{value:.4f}")
         console.print(metrics)
-    if run.gates:
-        gates = Table("gate", "passed", "value", "limit", "why", box=None)
-        for gate in run.gates:
-            passed = "[green]yes[/]" if gate.passed else "[red]no[/]"
-            gates.add_row(escape(gate.name), passed, str(gate.value), str(gate.limit), escape(gate.why))
-        console.print(gates)
+    for gate in run.gates:
+        mark = "[green]✓[/]" if gate.passed else "[red]✗[/]" if gate.blocks else "[yellow]![/]"
+        console.print(f"{mark} {escape(gate.name)}: {escape(gate.why)}", soft_wrap=True)
 
 
 def lineage(config: PipelineConfig, workspace: Workspace, version: int, as_json: bool) -> None:
@@ -92,11 +91,10 @@ def lineage(config: PipelineConfig, workspace: Workspace, version: int, as_json:
     if as_json:
         print(json.dumps(records, ensure_ascii=False))
         return
-    table = Table("artifact", "made by", "run", "where", box=None)
-    for record in records:
-        table.add_row(record["artifact"], record["made_by"], record["run"], escape(record["uri"]))
-    Console(soft_wrap=False).print(table)
     console = Console(highlight=False)
+    for record in records:
+        made = f"{record['artifact']:<18} {record['made_by']:<14} {record['run']}"
+        console.print(f"{made}  {escape(record['uri'])}", soft_wrap=True)
     for artifact, _, _ in parts:
         if artifact.type == "Examples":
             for path in _sources(artifact):

@@ -1,5 +1,6 @@
 """Collects the verdicts on the model and publishes them."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing_extensions import override
 
 from components.baseline_model.executor import VERSION_PROPERTY
 from components.gates import BLESSED_PROPERTY, publish_gates
-from components.release_gate.options import ReleaseGateOptions
-from components.release_gate.quality import quality_gates
+from components.release_gate.options import METRICS_FILE, ReleaseGateOptions
+from components.release_gate.quality import overall_metrics, quality_gates
 from components.release_gate.serving_check import serving_gates
 
 MODEL_KEY = "model"
@@ -38,7 +39,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `gates.json`, `replay.json` and `ops.json`, and blesses the model if no gate blocks.
+        """Writes `gates.json`, `metrics.json`, `replay.json` and `ops.json`, and blesses the model if no gate blocks.
 
         Args:
             input_dict: `model`, `evaluation`, `model_blessing`, one each, and `baseline_model`, at most one.
@@ -63,6 +64,8 @@ class Executor(base_executor.BaseExecutor):
             *quality_gates(evaluation_uri, blessed_by_evaluator, live_version),
             *serving_gates(Path(path_utils.serving_model_path(model_uri)), Path(blessing.uri), options),
         ]
+        metrics = json.dumps(overall_metrics(evaluation_uri), indent=2, ensure_ascii=False)
+        Path(blessing.uri, METRICS_FILE).write_text(metrics + "\n", encoding="utf-8")
         blessed = publish_gates(blessing, gates)
         failed = [gate.name for gate in gates if not gate.passed]
         _logger.info(

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+METRICS_FILE = "metrics.json"
+"""In the blessing's directory: the candidate's metrics over the whole test split, readable without TFMA."""
+
 SIGNATURES = ("serving_default", "classify", "examples", "explain")
 
 

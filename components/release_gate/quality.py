@@ -61,6 +61,26 @@ def quality_gates(evaluation_uri: str, blessed: bool, live_version: int | None =
     return [*gates, Gate("metric/blessing", blessed and validation.validation_ok, float(blessed), 1, why)]
 
 
+def overall_metrics(evaluation_uri: str) -> dict[str, float]:
+    """The candidate's scalar metrics over all rows; those of single classes (`recall/<class>`) come last.
+
+    Args:
+        evaluation_uri: the Evaluator's output.
+    """
+    eval_config = eval_config_writer.load_eval_run(evaluation_uri)[0]
+    baseline = model_util.get_baseline_model_spec(eval_config)
+    metrics = {
+        key.name: value
+        for slice_key, values in _values(evaluation_uri)
+        for key, value in values.items()
+        if not slice_key
+        and not key.is_diff
+        and math.isfinite(value)
+        and (not baseline or key.model_name != baseline.name)
+    }
+    return dict(sorted(metrics.items(), key=lambda item: ("/" in item[0], item[0])))
+
+
 def _values(evaluation_uri: str) -> Iterator[tuple[Any, dict[MetricKey, float]]]:
     """Slice by slice, its key and its scalar metrics."""
     for of_slice in model_eval_lib.load_metrics(evaluation_uri):
