@@ -1,5 +1,6 @@
 """The Evaluator's verdict and the replay together, on what TFX's Evaluator really wrote."""
 
+import json
 from pathlib import Path
 
 import apache_beam as beam
@@ -198,7 +199,12 @@ def test_a_good_model_is_released(passing, model_artifact, tmp_path):
     names = {gate.name for gate in read_gates(blessing.uri)}
     assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
     assert "against version 3's" in " ".join(gate.why for gate in read_gates(blessing.uri))
-    assert {path.name for path in Path(blessing.uri).iterdir()} == {"gates.json", "ops.json", "replay.json"}
+    assert {path.name for path in Path(blessing.uri).iterdir()} == {
+        "gates.json", "metrics.json", "ops.json", "replay.json",
+    }  # fmt: skip
+    metrics = json.loads(Path(blessing.uri, "metrics.json").read_text())
+    (gate,) = [gate for gate in read_gates(blessing.uri) if gate.name == "metric/accuracy"]
+    assert metrics["accuracy"] == gate.value
 
 
 def test_without_the_evaluators_blessing_it_is_not(passing, model_artifact, tmp_path):
