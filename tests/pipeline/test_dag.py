@@ -1,0 +1,105 @@
+"""The wiring, as TFX's compiler sees it."""
+
+import pytest
+from tfx.dsl.compiler import compiler
+
+from pipeline.config import override, parse
+from pipeline.dag import create_pipeline
+from pipeline.evaluation import eval_config
+from pipeline.workspace import Workspace
+
+CONFIG = {
+    "name": "mood",
+    "data": {"input": "", "label": "mood"},
+    "features": {"review": "text", "shop": "category"},
+    "evaluation": {
+        "slices": ["shop", ["shop", "label"]],
+        "gates": {"accuracy": {"min": 0.6, "max_drop": 0.02}, "log_loss": {"max": 1, "max_rise": 0.1}},
+    },
+}
+NODES = [
+    "ExampleGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "DataGate",
+    "Transform",
+    "Trainer",
+    "BaselineModel",
+    "Evaluator",
+    "ReleaseGate",
+    "Pusher",
+]
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """Function of settings and arguments of `create_pipeline` that gives node → its compiled form."""
+    table = tmp_path / "mood.csv"
+    table.write_text("review,shop,mood\nfine,north,1\n", encoding="utf-8")
+
+    def compile_with(*settings, **arguments):
+        config = parse(override(CONFIG, [f"data.input={table}", *settings]))
+        pipeline = create_pipeline(config, Workspace(tmp_path / "workspace"), **arguments)
+        nodes = [node.pipeline_node for node in compiler.Compiler().compile(pipeline).nodes]
+        return {node.node_info.id: node for node in nodes}
+
+    return compile_with
+
+
+def test_every_node_stands_in_its_place(compiled):
+    nodes = compiled()
+    assert sorted(nodes) == sorted(NODES)
+    order = list(nodes)
+    for node in nodes.values():
+        assert all(order.index(upstream) < order.index(node.node_info.id) for upstream in node.upstream_nodes)
+    for node, upstream in (
+        ("Trainer", "Transform"),
+        ("Evaluator", "BaselineModel"),
+        ("ReleaseGate", "Evaluator"),
+        ("Pusher", "Evaluator"),
+        ("Pusher", "ReleaseGate"),
+    ):
+        assert upstream in nodes[node].upstream_nodes
+
+
+def test_nothing_behind_a_closed_data_gate_runs_on_any_orchestrator(compiled):
+    nodes = compiled(conditional=True)
+    behind = {name for name, node in nodes.items() if node.inputs.conditionals}
+    assert behind == set(NODES[NODES.index("Transform") :])
+
+
+def test_the_local_runner_keeps_the_verdict_out_of_cache_keys(compiled):
+    nodes = compiled(conditional=False)
+    assert "DataGate" not in nodes["Transform"].upstream_nodes
+    assert not any(node.inputs.conditionals for node in nodes.values())
+
+
+def test_training_options_leave_transform_as_it_was(compiled):
+    def transform(*settings):
+        return compiled(*settings)["Transform"].parameters.SerializeToString(deterministic=True)
+
+    assert transform("train.epochs=3") == transform("model.num_layers=2") == transform()
+    assert transform("text.vocabulary_size=500") != transform()
+
+
+def test_a_curated_schema_takes_the_place_of_the_inferred(compiled, tmp_path):
+    curated = tmp_path / "schema.pbtxt"
+    curated.touch()
+    nodes = compiled(f"schema_file={curated}")
+    assert "ImportSchemaGen" in nodes
+    assert "SchemaGen" not in nodes
+
+
+def test_gates_become_thresholds_of_the_whole_split():
+    config = eval_config(parse(override(CONFIG, ["data.input=mood.csv"])).evaluation)
+    assert config.model_specs[0].signature_name == "examples"
+    (metrics,) = config.metrics_specs
+    (accuracy,) = metrics.per_slice_thresholds["accuracy"].thresholds
+    assert [list(each.feature_keys) for each in accuracy.slicing_specs] == [[]]
+    assert accuracy.threshold.value_threshold.lower_bound.value == 0.6
+    assert accuracy.threshold.change_threshold.absolute.value == -0.02
+    (log_loss,) = metrics.per_slice_thresholds["log_loss"].thresholds
+    assert log_loss.threshold.value_threshold.upper_bound.value == 1
+    assert log_loss.threshold.change_threshold.absolute.value == 0.1
+    assert [list(each.feature_keys) for each in config.slicing_specs] == [[], ["shop"], ["shop", "label"]]
