@@ -27,6 +27,7 @@ from deploy.serving.status import (
 from deploy.serving.tensors import Array
 
 DRAIN_POLL_SECONDS = 0.01
+FAREWELL_SECONDS = 1.0
 SIGNATURE_FIELD = "signature_def"
 
 Signatures = Mapping[str, Any]
@@ -239,11 +240,13 @@ class ServingCore:
     async def drain(self, seconds: float) -> None:
         """Answers new calls with UNAVAILABLE, and waits for those under way.
 
-        Clients that retry then go elsewhere; gRPC by itself would cancel calls that arrive while it stops.
+        Clients that retry then go elsewhere; gRPC by itself would cancel calls that arrive while it stops. So even where
+        nothing is under way the port stays open for a moment, in which clients that call without pause learn of the end.
         """
         self._draining = True
-        deadline = time.monotonic() + seconds
-        while self._under_way and time.monotonic() < deadline:
+        began = time.monotonic()
+        farewell, deadline = began + min(seconds, FAREWELL_SECONDS), began + seconds
+        while time.monotonic() < farewell or (self._under_way and time.monotonic() < deadline):
             await asyncio.sleep(DRAIN_POLL_SECONDS)
 
     def close(self) -> None:
