@@ -240,8 +240,8 @@ class ServingCore:
     async def drain(self, seconds: float) -> None:
         """Answers new calls with UNAVAILABLE, and waits for those under way.
 
-        Clients that retry then go elsewhere; gRPC by itself would cancel calls that arrive while it stops. So even where
-        nothing is under way the port stays open for a moment, in which clients that call without pause learn of the end.
+        Clients that retry then go elsewhere; gRPC by itself would cancel calls that arrive while it stops. So even
+        where nothing is under way the port stays open for a moment, and clients that call without pause learn of it.
         """
         self._draining = True
         began = time.monotonic()
