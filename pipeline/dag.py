@@ -58,32 +58,31 @@ def create_pipeline(
     statistics = add(tfx.components.StatisticsGen(examples=examples))["statistics"]
     schema = add(_schema_gen(config, statistics))["schema"]
     anomalies = add(tfx.components.ExampleValidator(statistics=statistics, schema=schema))["anomalies"]
-    data_blessing = add(
-        DataGate(
-            examples=examples,
-            statistics=statistics,
-            schema=schema,
-            anomalies=anomalies,
-            serving_dir=serving_dir,
-            live_version=live_version,
-            max_bad_ratio=config.data.max_bad_ratio,
-            options=config.validation.model_dump_json(),
-        )
-    )["blessing"]
+    data_gate = DataGate(
+        examples=examples,
+        statistics=statistics,
+        schema=schema,
+        anomalies=anomalies,
+        serving_dir=serving_dir,
+        live_version=live_version,
+        max_bad_ratio=config.data.max_bad_ratio,
+        options=config.validation.model_dump_json(),
+    )
+    data_blessing = add(data_gate)["blessing"]
 
     is_blessed = data_blessing.future()[0].custom_property("blessed") == 1
     with tfx.dsl.Cond(is_blessed) if conditional else contextlib.nullcontext():
-        transform = add(
-            tfx.components.Transform(
-                examples=examples,
-                schema=schema,
-                preprocessing_fn=PREPROCESSING_FN,
-                custom_config={SPEC_KEY: config.preprocessing_spec().model_dump_json()},
-                # The Trainer applies the graph itself, as the served signatures do: only the graph is written.
-                materialize=False,
-                disable_statistics=True,
-            )
+        transform_node = tfx.components.Transform(
+            examples=examples,
+            schema=schema,
+            preprocessing_fn=PREPROCESSING_FN,
+            custom_config={SPEC_KEY: config.preprocessing_spec().model_dump_json()},
+            # The Trainer applies the graph itself, as the served signatures do: only the graph is written.
+            materialize=False,
+            disable_statistics=True,
         )
+        transform_node.add_upstream_node(data_gate)  # nothing flows between them, but the order counts
+        transform = add(transform_node)
         model = add(
             tfx.components.Trainer(
                 examples=examples,
