@@ -29,7 +29,7 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], num_clas
     tokens: dict[str, Tokens] = {}
     for modality, features in modalities_of(spec):
         tensors = modality.keras_inputs(features)
-        tokens |= modality.embed(tensors, features, vocabulary_sizes, spec.model.hidden_dim)
+        tokens |= modality.embed(tensors, features, vocabulary_sizes, spec.model)
         inputs |= tensors
     encoded = self_attention({name: tokens[name] for name in spec.inputs}, spec.model)
     pooled, attention = AttentionPooling(name="attention")(encoded.vectors, encoded.padding_mask)

@@ -64,6 +64,9 @@ class ModelOptions(Options):
     num_heads: int = Field(4, ge=1)
     feedforward_dim: int = Field(128, ge=1)
     dropout: float = Field(0.2, ge=0, lt=1)
+    bigram_buckets: int = Field(65_536, ge=0, description="Rows of the hashed table of pairs of word pieces; 0: none.")
+    bigram_dim: int = Field(16, ge=1, description="Size of a row of that table.")
+    bigram_dropout: float = Field(0.5, ge=0, lt=1, description="Rate at which pairs are hidden in training.")
 
 
 class TrainOptions(Options):

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from models.modalities.tokens import Tokens
-from models.spec import ModelSpec
+from models.spec import ModelOptions, ModelSpec
 
 
 class Modality(Protocol):
@@ -33,7 +33,7 @@ class Modality(Protocol):
         tensors: Mapping[str, keras.KerasTensor],
         features: Mapping[str, Any],
         vocabulary_sizes: Mapping[str, int],
-        hidden_dim: int,
+        options: ModelOptions,
     ) -> dict[str, Tokens]:
         """The network's inputs → the tokens of each feature."""
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from models.modalities.tokens import Tokens
 from models.raw import dense
-from models.spec import CategoryFeature, ModelSpec
+from models.spec import CategoryFeature, ModelOptions, ModelSpec
 
 MISSING = "missing"
 """Stands in the name of a token whose value is missing."""
@@ -63,7 +63,7 @@ def embed(
     tensors: Mapping[str, keras.KerasTensor],
     features: Mapping[str, CategoryFeature],
     vocabulary_sizes: Mapping[str, int],
-    hidden_dim: int,
+    options: ModelOptions,
 ) -> dict[str, Tokens]:
     """Looks up the values.
 
@@ -71,7 +71,7 @@ def embed(
         tensors: the network's inputs.
         features: the category features.
         vocabulary_sizes: entries of each vocabulary file.
-        hidden_dim: size of a token's vector.
+        options: size of a token's vector.
 
     Returns:
         feature name → its one token.
@@ -80,7 +80,7 @@ def embed(
     for name, feature in features.items():
         size = MISSING_ID + 1 + vocabulary_sizes[_vocabulary_file(name)] + feature.num_oov_buckets
         value_id = tensors[f"{name}_id"]
-        values = keras.layers.Embedding(size, hidden_dim, name=_vocabulary_file(name))
+        values = keras.layers.Embedding(size, options.hidden_dim, name=_vocabulary_file(name))
         tokens[name] = Tokens(values(value_id), ops.ones_like(value_id, dtype="bool"))
     return tokens
 

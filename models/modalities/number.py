@@ -9,7 +9,7 @@ from keras import ops
 
 from models.modalities.tokens import Tokens
 from models.raw import dense
-from models.spec import ModelSpec, NumberFeature
+from models.spec import ModelOptions, ModelSpec, NumberFeature
 
 MISSING = "missing"
 """Stands in the name of a token whose value is missing."""
@@ -65,7 +65,7 @@ def embed(
     tensors: Mapping[str, keras.KerasTensor],
     features: Mapping[str, NumberFeature],
     vocabulary_sizes: Mapping[str, int],
-    hidden_dim: int,
+    options: ModelOptions,
 ) -> dict[str, Tokens]:
     """Makes one token of each number by a small MLP of its value and its missing flag.
 
@@ -73,7 +73,7 @@ def embed(
         tensors: the network's inputs.
         features: the number features.
         vocabulary_sizes: not needed here.
-        hidden_dim: size of a token's vector.
+        options: size of a token's vector.
 
     Returns:
         feature name → its one token.
@@ -81,10 +81,10 @@ def embed(
     tokens = {}
     for name in features:
         value, missing = tensors[f"{name}_value"], tensors[f"{name}_missing"]
-        hidden = keras.layers.Dense(hidden_dim, "gelu", name=f"{name}_scale")(
+        hidden = keras.layers.Dense(options.hidden_dim, "gelu", name=f"{name}_scale")(
             ops.concatenate([value, missing], axis=-1)
         )
-        token = keras.layers.Dense(hidden_dim, name=f"{name}_token")(hidden)
+        token = keras.layers.Dense(options.hidden_dim, name=f"{name}_token")(hidden)
         tokens[name] = Tokens(token[:, None, :], ops.ones_like(value, dtype="bool"))
     return tokens
 

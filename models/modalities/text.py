@@ -6,10 +6,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from models.encoders.bigram_embedding import BigramEmbedding
 from models.encoders.position_embedding import PositionEmbedding
 from models.modalities.tokens import Tokens
 from models.raw import dense
-from models.spec import ModelSpec, TextFeature
+from models.spec import ModelOptions, ModelSpec, TextFeature
 from models.word_pieces import EMPTY_ID, PAD, PAD_ID, VOCABULARY_FILE, learn_tokenizer, split_words
 
 
@@ -60,25 +61,31 @@ def embed(
     tensors: Mapping[str, keras.KerasTensor],
     features: Mapping[str, TextFeature],
     vocabulary_sizes: Mapping[str, int],
-    hidden_dim: int,
+    options: ModelOptions,
 ) -> dict[str, Tokens]:
-    """Looks up the word pieces and adds their positions.
+    """Looks up the word pieces, adds what each means behind the one before it, and their positions.
 
     Args:
         tensors: the network's inputs.
         features: the text features.
         vocabulary_sizes: entries of each vocabulary file.
-        hidden_dim: size of a token's vector.
+        options: size of a token's vector, and the table of bigrams.
 
     Returns:
         feature name → its tokens.
     """
-    pieces = keras.layers.Embedding(vocabulary_sizes[VOCABULARY_FILE], hidden_dim, name=VOCABULARY_FILE)
+    pieces = keras.layers.Embedding(vocabulary_sizes[VOCABULARY_FILE], options.hidden_dim, name=VOCABULARY_FILE)
+    bigrams = None
+    if options.bigram_buckets:
+        bigrams = BigramEmbedding(
+            options.bigram_buckets, options.bigram_dim, options.hidden_dim, options.bigram_dropout, name="bigrams"
+        )
     tokens = {}
     for name, feature in features.items():
         token_ids = tensors[f"{name}_token_ids"]
         positions = PositionEmbedding(feature.max_len, name=f"{name}_positions")
-        tokens[name] = Tokens(positions(pieces(token_ids)), ops.not_equal(token_ids, PAD_ID))
+        vectors = pieces(token_ids) if bigrams is None else pieces(token_ids) + bigrams(token_ids)
+        tokens[name] = Tokens(positions(vectors), ops.not_equal(token_ids, PAD_ID))
     return tokens
 
 
