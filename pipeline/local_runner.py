@@ -12,7 +12,7 @@ from components.example_gen.errors import InputDataError
 from pipeline.config import PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
 from pipeline.dag import create_pipeline
-from pipeline.history import History, Run, Step, connection_config
+from pipeline.history import History, HistoryError, Run, Step, connection_config, property_of
 from pipeline.step_reports import report
 from pipeline.workspace import Workspace
 
@@ -58,9 +58,8 @@ def run(
 
     connection = connection_config(config.metadata, workspace.metadata)
     serving_dir = workspace.serving(config.name)
-    pipeline = create_pipeline(
-        config, workspace, latest_version(serving_dir), connection, enable_cache, conditional=False
-    )
+    live_version = latest_version(serving_dir)
+    pipeline = create_pipeline(config, workspace, live_version, connection, enable_cache, conditional=False)
     ir = _compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     deployment = runner_utils.extract_local_deployment_config(ir)
@@ -74,6 +73,11 @@ def run(
     try:
         for node in (each.pipeline_node for each in ir.nodes):
             started = time.monotonic()
+            if node.node_info.id == "BaselineModel":
+                version = _baseline_version(history, run_id, live_version)
+                node.parameters.parameters["live_version"].field_value.int_value = version
+            elif node.node_info.id == "Pusher":  # what is live is no input of any node: it must look each time
+                node.execution_options.caching_options.enable_cache = False
             try:
                 with console.step(node.node_info.id):
                     _launcher(node, ir, deployment, connection).launch()
@@ -86,6 +90,26 @@ def run(
     finally:
         logger.removeHandler(console)
     return history.run(run_id)
+
+
+def _baseline_version(history: History, run_id: str, live_version: int) -> int:
+    """The version that this run's model is compared with.
+
+    A model that is the live version already was compared with the one before it when it was pushed. That comparison
+    holds, and its steps come from the cache.
+    """
+    if not live_version:
+        return 0
+    try:
+        pushed = history.pushed_run(live_version)
+    except HistoryError:
+        return live_version  # copied there by hand, say
+    candidate = history.step(run_id, "Trainer")
+    ours, theirs = (step.output("model") if step else None for step in (candidate, pushed.steps.get("Trainer")))
+    baseline = pushed.steps["BaselineModel"].output("baseline_model")
+    if ours is None or theirs is None or baseline is None or ours.id != theirs.id:
+        return live_version
+    return int(property_of(baseline, "version") or 0)
 
 
 def _launcher(node, ir, deployment, connection):

@@ -73,7 +73,8 @@ def _trainer(step: Step) -> tuple[str, bool]:
 
 def _baseline(step: Step) -> tuple[str, bool]:
     version = int(property_of(_artifact(step, "baseline_model"), "version") or 0)
-    return (f"version {version} is live" if version else "nothing is live yet"), False
+    was_live = ("was" if step.state == "cached" else "is") + " live"
+    return (f"version {version} {was_live}" if version else f"nothing {was_live} yet"), False
 
 
 def _evaluator(step: Step) -> tuple[str, bool]:

@@ -1,6 +1,7 @@
 """The main job on real reviews: run, run again, new data, bad data, a model that is not good enough."""
 
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,7 +43,10 @@ def test_nothing_new_is_not_pushed_again(attention, small_config, workspace):
     assert done.code == 0, done.err
     assert done.result["verdict"] == "unchanged"
     assert done.result["version"] == 1
-    assert done.result["seconds"]["Transform"] == done.result["seconds"]["Trainer"] == 0
+    seconds = done.result["seconds"]
+    assert [name for name in ("Transform", "Trainer", "BaselineModel", "Evaluator", "ReleaseGate") if seconds[name]] == []
+    assert done.result["gates"]
+    assert all(gate["passed"] for gate in done.result["gates"])
     assert "nothing new" in done.err
     assert versions(workspace) == [1]
 
@@ -145,3 +149,13 @@ def test_a_schema_is_written_out_and_used_when_curated(attention, small_config, 
     done = attention("run", small_config, "-w", workspace, "--json", "--set", f"schema_file={out}")
     assert done.code == 3, done.err
     assert any(gate["name"].startswith("schema/") and not gate["passed"] for gate in done.result["gates"])
+
+
+def test_a_model_whose_version_was_lost_is_pushed_again(attention, small_config, workspace):
+    shutil.rmtree(workspace / "serving" / "reviews" / "1")
+    shutil.rmtree(workspace / "serving" / "reviews" / "2")
+    done = attention("run", small_config, "-w", workspace, "--json")
+    assert done.code == 0, done.err
+    assert done.result["verdict"] == "pushed"
+    assert done.result["seconds"]["Trainer"] == 0
+    assert versions(workspace) == [3]
