@@ -67,6 +67,10 @@ class ModelOptions(Options):
     bigram_buckets: int = Field(65_536, ge=0, description="Rows of the hashed table of pairs of word pieces; 0: none.")
     bigram_dim: int = Field(16, ge=1, description="Size of a row of that table.")
     bigram_dropout: float = Field(0.5, ge=0, lt=1, description="Rate at which pairs are hidden in training.")
+    initial_embeddings: Literal["cooccurrence", "random"] = Field(
+        "cooccurrence",
+        description="What word pieces start from: which stand near each other in the train split, or chance.",
+    )
 
 
 class TrainOptions(Options):

@@ -22,8 +22,10 @@ from models.network import build_network
 from models.signatures import export_model
 from models.spec import SPEC_KEY, ModelSpec
 from models.training.device import grow_gpu_memory, precision, require_keras_3
+from models.training.initial_embeddings import cooccurrence_embeddings
 from models.training.loop import Outcome, train
 from models.vocabulary import read_vocabulary
+from models.word_pieces import VOCABULARY_FILE
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -61,6 +63,10 @@ def run_fn(fn_args: "FnArgs") -> None:
     tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
         network = build_network(spec, {name: len(entries) for name, entries in vocabularies.items()}, len(classes))
+    texts = [train_split.features[f"{name}_token_ids"] for name in spec.of_type("text")]
+    if texts and spec.model.encoder == "self_attention" and spec.model.initial_embeddings == "cooccurrence":
+        embeddings = network.get_layer(VOCABULARY_FILE).embeddings
+        embeddings.assign(cooccurrence_embeddings(texts, *embeddings.shape))
     _log.info(
         "Training %s weights on %s rows of %d classes",
         f"{network.count_params():,}",

@@ -41,6 +41,24 @@ def test_removes_its_checkpoint_when_done(trained):
     assert list((trained / "checkpoints").iterdir()) == []
 
 
+def test_word_pieces_start_beside_their_neighbours_or_at_random(spec, fn_args, tmp_path, monkeypatch):
+    started = []
+
+    def stop(network, *_):
+        started.append(np.asarray(network.get_layer("word_pieces").embeddings))
+        raise KeyboardInterrupt("stop")
+
+    monkeypatch.setattr("models.trainer.train", stop)
+    for initial in ("cooccurrence", "random"):
+        model = spec.model.model_copy(update={"initial_embeddings": initial})
+        with pytest.raises(KeyboardInterrupt, match="stop"):
+            run_fn(fn_args(tmp_path, spec.model_copy(update={"model": model})))
+    near, random = started
+    assert near.std() == pytest.approx(0.15, rel=1e-3)
+    assert not near[0].any()  # padding has no neighbours
+    assert random[0].any()
+
+
 def test_a_checkpoint_of_another_training_is_not_taken_up(spec, fn_args, trained, tmp_path, monkeypatch):
     arguments = fn_args(tmp_path, spec)
     monkeypatch.setattr("models.trainer.export_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt("stop")))
