@@ -15,7 +15,7 @@ from pipeline.assets import AssetError
 from pipeline.config import ConfigError, PipelineConfig, json_schema, load, override, parse
 
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
-EXIT_CODES = {"pushed": 0, "unchanged": 0, "blocked": EXIT_BLOCKED}
+EXIT_CODES = {"pushed": 0, "promoted": 0, "unchanged": 0, "blocked": EXIT_BLOCKED, "rolled_back": EXIT_BLOCKED}
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
@@ -209,6 +209,75 @@ def lineage(version, config, data, label, settings, workspace, as_json) -> None:
 
 
 @main.command()
+@with_config
+@click.option("--version", type=int, help="The candidate; default: the newest that was not taken back before.")
+@click.option("--requests", metavar="FILE", help="Rows to send to both, as for `predict`; - reads them as they come.")
+@click.option("--why", default="", help="A word for the record.")
+@click.option("--who", default="", help="For the record; default: USER@HOST.")
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
+@click.pass_context
+def release(context, config, data, label, settings, workspace, version, requests, why, who, as_json) -> None:
+    """Make the newest version canary, compare it with stable on the running servers, promote it or take it back.
+
+    \b
+    attention release reviews.yaml                                 the requests recorded with the versions
+    tail -f rows.jsonl | attention release reviews.yaml --requests -   rows as clients send them
+
+    Wants `push.label: canary` in the config; limits stand under `release`. Exit codes: 0 promoted or nothing newer,
+    3 taken back, 2 wrong usage, 1 anything else, such as servers that are not there.
+    """
+    from pipeline import release_commands
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        place = workspace_of(resolved, workspace)
+        result = release_commands.release(resolved, place, version, requests, why, who)
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    context.exit(EXIT_CODES.get(result["verdict"], EXIT_FAILED))
+
+
+@main.command()
+@with_config
+@click.option("--to", type=int, metavar="VERSION", help="Gets `stable`; default: undo the newest move.")
+@click.option("--why", default="By hand.", show_default=True, help="For the record.")
+@click.option("--who", default="", help="For the record; default: USER@HOST.")
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
+@click.pass_context
+def rollback(context, config, data, label, settings, workspace, to, why, who, as_json) -> None:
+    """Take the canary away; if there is none, give `stable` back to the version before. At once, by label.
+
+    \b
+    attention rollback reviews.yaml --why "complaints about dresses"
+    attention rollback reviews.yaml --to 3
+
+    Exit codes: 0 done, 2 nothing to go back to, 1 anything else, such as servers that are not there; the model config
+    file says what was wanted even then, so that they come up with it.
+    """
+    from pipeline import release_commands
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        result = release_commands.rollback(resolved, workspace_of(resolved, workspace), to, why, who)
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    context.exit(0 if result["verdict"] == "rolled_back" else EXIT_FAILED)
+
+
+@main.command()
+@with_config
+@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each move.")
+def releases(config, data, label, settings, workspace, limit, as_json) -> None:
+    """List who moved which label when and why, newest first."""
+    from pipeline import release_commands
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        release_commands.show(resolved, workspace_of(resolved, workspace), limit, as_json)
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context
 def doctor(context, as_json) -> None:
@@ -234,11 +303,14 @@ def serve(context, config, settings, workspace, **flags) -> None:
     if config is not None:
         with plain_errors():
             resolved = resolve_config(config, (), None, settings)
-        defaults = {
-            "model_name": resolved.name,
-            "model_base_path": str(workspace_of(resolved, workspace).serving(resolved.name)),
-            **resolved.serving.model_dump(),
-        }
+        place = workspace_of(resolved, workspace)
+        defaults = resolved.serving.model_dump()
+        if resolved.push.label:
+            from pipeline import release_commands
+
+            with plain_errors():
+                defaults |= release_commands.serving_flags(resolved, place)
+        defaults = {"model_name": resolved.name, "model_base_path": str(place.serving(resolved.name))} | defaults
         told = click.core.ParameterSource.COMMANDLINE
         flags |= {name: value for name, value in defaults.items() if context.get_parameter_source(name) != told}
     context.exit(start_server(**flags))

@@ -56,7 +56,48 @@ class EvaluationConfig(Options):
 
 
 class PushConfig(Options):
+    label: Literal["canary"] | None = Field(
+        None, description="canary: a new version waits beside `stable` for `attention release`; default: it is live."
+    )
     keep_versions: int = Field(5, ge=2, description="Newest versions kept; a live one is never deleted.")
+
+
+class ReleaseLimits(Options):
+    """What canary may be worse by than stable."""
+
+    error_rate: float = Field(0.0, ge=0, le=1, description="Share of requests that stable answers and canary does not.")
+    flip_rate: float = Field(0.1, ge=0, le=1, description="Share of rows with another answer than stable's.")
+    latency_ratio: float = Field(2.0, ge=1, description="95th percentile of canary over that of stable …")
+    latency_slack_ms: float = Field(10.0, ge=0, description="… unless canary is slower by no more than this.")
+
+
+class ReleaseConfig(Options):
+    """How a version gets from `canary` to `stable`: `attention release`, `attention rollback`."""
+
+    servers: list[str] = Field(
+        ["localhost:8500"], min_length=1, description="gRPC HOST:PORT of every server; all addresses of a name count."
+    )
+    base_path: str | None = Field(
+        None, description="Of the versions, as the servers see it; default: the workspace's own."
+    )
+    model_config_file: str | None = Field(
+        None, description="That the servers start from; default: serving/models.config in the workspace."
+    )
+    requests: str = Field(
+        "recorded",
+        description="Sent to both: those `recorded` with the versions, or a file of rows as `predict` reads.",
+    )
+    share: float = Field(1.0, gt=0, le=1, description="Of the requests, how many are sent to both.")
+    min_requests: int = Field(20, ge=1, description="Fewer say too little: then canary goes back.")
+    max_requests: int = Field(200, ge=1, description="Recorded requests are repeated until there are so many.")
+    max_seconds: float = Field(300.0, gt=0, description="For all of them.")
+    timeout_seconds: float = Field(10.0, gt=0, description="For one of them.")
+    load_timeout_seconds: float = Field(300.0, gt=0, description="For a server to load a version.")
+    keep_previous: bool = Field(True, description="Keep the version before loaded: going back then takes no time.")
+    ca_file: str | None = Field(None, description="TLS: PEM of the authority that signed the servers.")
+    certificate_file: str | None = Field(None, description="TLS: PEM to show them.")
+    key_file: str | None = Field(None, description="TLS: its key.")
+    limits: ReleaseLimits = ReleaseLimits()
 
 
 class ServingConfig(Options):
@@ -91,6 +132,7 @@ class PipelineConfig(Options):
     train: TrainOptions = TrainOptions()
     evaluation: EvaluationConfig
     push: PushConfig = PushConfig()
+    release: ReleaseConfig = ReleaseConfig()
     serving: ServingConfig = ServingConfig()
     beam: BeamConfig = BeamConfig()
     metadata: MetadataConfig = MetadataConfig()
@@ -132,10 +174,25 @@ class PipelineConfig(Options):
                 f"`model.hidden_dim` must be a multiple of `model.num_heads`. "
                 f"Received: {self.model.hidden_dim} and {self.model.num_heads}."
             )
+        yield from self._release_faults()
         for each in self.evaluation.slices:
             for name in [each] if isinstance(each, str) else each:
                 if name not in self.features and name != LABEL_KEY:
                     yield f"`evaluation.slices` names a feature that is not there. Received: {name!r}."
+
+    def _release_faults(self) -> Iterable[str]:
+        release = self.release
+        for target in release.servers:
+            host, _, port = target.rpartition(":")
+            if not host or not port.isdecimal():
+                yield f"`release.servers` takes HOST:PORT. Received: {target!r}."
+        if release.min_requests > release.max_requests:
+            yield (
+                f"`release.min_requests` must not be above `release.max_requests`. "
+                f"Received: {release.min_requests} and {release.max_requests}."
+            )
+        if (release.certificate_file is None) != (release.key_file is None):
+            yield "`release.certificate_file` and `release.key_file` go together."
 
     def model_spec(self) -> ModelSpec:
         """The part that the Trainer gets."""

@@ -1,6 +1,7 @@
 """The whole machine: which node feeds which. Wiring only."""
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 
 from tfx import v1 as tfx
@@ -29,6 +30,7 @@ def create_pipeline(
     metadata_connection_config=None,
     enable_cache: bool = True,
     conditional: bool = True,
+    protected_versions: Collection[int] = (),
 ) -> tfx.dsl.Pipeline:
     """Wires the nodes.
 
@@ -41,6 +43,7 @@ def create_pipeline(
         conditional: whether the orchestrator holds back what stands behind a closed data gate. The local runner does
             that by itself: under `Cond` the gate's verdict is part of every cache key, so that each new live version
             would have an unchanged model trained again.
+        protected_versions: versions with a label, which the Pusher never deletes.
 
     Returns:
         The pipeline, for any TFX runner.
@@ -121,6 +124,7 @@ def create_pipeline(
                 schema=schema,
                 serving_dir=serving_dir,
                 keep_versions=config.push.keep_versions,
+                protected_versions=protected_versions,
             )
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ml_metadata.errors import StatusError
 
 from components.example_gen.errors import InputDataError
+from pipeline import release
 from pipeline.config import PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
 from pipeline.dag import create_pipeline
@@ -54,12 +55,12 @@ def run(
     from tfx.orchestration.local import runner_utils
     from tfx.orchestration.portable import runtime_parameter_utils
 
-    from components.pusher.versions import latest_version
-
     connection = connection_config(config.metadata, workspace.metadata)
-    serving_dir = workspace.serving(config.name)
-    live_version = latest_version(serving_dir)
-    pipeline = create_pipeline(config, workspace, live_version, connection, enable_cache, conditional=False)
+    live_version = release.live_version(config, workspace)
+    labelled = set(release.labelled_versions(config, workspace).values())
+    pipeline = create_pipeline(
+        config, workspace, live_version, connection, enable_cache, conditional=False, protected_versions=labelled
+    )
     ir = _compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     deployment = runner_utils.extract_local_deployment_config(ir)

@@ -8,6 +8,7 @@ from ml_metadata.errors import StatusError
 from rich.markup import escape
 
 from components.example_gen.errors import InputDataError
+from deploy.serving.model_config_file import RolloutError
 from pipeline.config import ConfigError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
@@ -56,6 +57,8 @@ def _run(
             result["exit_code"] = EXIT_USAGE
     except InputDataError as error:
         result = _nothing(str(error)) | {"exit_code": EXIT_USAGE}
+    except RolloutError as error:
+        result = _nothing(str(error))
     except (OSError, StatusError) as error:
         result = _nothing(f"{workspace.root} cannot be written: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
@@ -67,6 +70,10 @@ def _run(
             "Free some and run again; finished steps are kept."
         )
     console.say(_verdict(result, config, workspace))
+    if result["verdict"] == "pushed" and config.push.label:
+        from pipeline import release_commands
+
+        console.say(escape(release_commands.push_canary(config, workspace, result["version"])))
     console.say(f"[dim]log: {escape(str(log))}[/]")
     return result
 

@@ -1,5 +1,8 @@
 """Pusher: a blessed model → a version that TF Serving picks up."""
 
+import json
+from collections.abc import Collection
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, OutputChannel
@@ -15,6 +18,7 @@ class PusherSpec(ComponentSpec):
     PARAMETERS = {
         executor.SERVING_DIR_KEY: ExecutionParameter(type=str),
         executor.KEEP_VERSIONS_KEY: ExecutionParameter(type=int),
+        executor.PROTECTED_VERSIONS_KEY: ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         executor.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model),
@@ -41,6 +45,7 @@ class Pusher(base_component.BaseComponent):
         schema: BaseChannel,
         serving_dir: str,
         keep_versions: int = 5,
+        protected_versions: Collection[int] = (),
     ):
         """Builds the node.
 
@@ -52,6 +57,7 @@ class Pusher(base_component.BaseComponent):
             schema: of the same; travels with the version.
             serving_dir: base path of the served model's versions.
             keep_versions: newest versions of ours that are kept.
+            protected_versions: those that servers name by a label; never deleted.
 
         Raises:
             ValueError: a blessing is missing, or `keep_versions` would delete the live version or the one before it.
@@ -72,6 +78,7 @@ class Pusher(base_component.BaseComponent):
             schema=schema,
             serving_dir=serving_dir,
             keep_versions=keep_versions,
+            protected_versions=json.dumps(sorted(protected_versions)),
             pushed_model=OutputChannel(standard_artifacts.PushedModel, self, executor.PUSHED_MODEL_KEY),
         )
         super().__init__(spec=spec)

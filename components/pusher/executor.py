@@ -26,6 +26,7 @@ STATISTICS_KEY = "statistics"
 SCHEMA_KEY = "schema"
 SERVING_DIR_KEY = "serving_dir"
 KEEP_VERSIONS_KEY = "keep_versions"
+PROTECTED_VERSIONS_KEY = "protected_versions"
 PUSHED_MODEL_KEY = "pushed_model"
 
 _logger = logging.getLogger("attention")
@@ -47,7 +48,7 @@ class Executor(base_executor.BaseExecutor):
             input_dict: `model`, `model_blessing`, `infra_blessing`, `statistics`, `schema`: one artifact each.
             output_dict: `pushed_model`: gets the custom properties `pushed` (1 or 0), `version` (the pushed one,
                 otherwise the live one, 0: none), `reason`, `content_hash` and `pushed_destination`.
-            exec_properties: `serving_dir` and `keep_versions`.
+            exec_properties: `serving_dir`, `keep_versions`, and `protected_versions` (JSON list), which servers name.
 
         Raises:
             PushError: the version cannot be written; nothing has changed.
@@ -69,8 +70,10 @@ class Executor(base_executor.BaseExecutor):
             return
         digest = content_hash(model_dir)
         live = versions.latest_version(serving_dir)
+        protected = set(json.loads(exec_properties.get(PROTECTED_VERSIONS_KEY) or "[]"))
         if live and versions.read_release(serving_dir, live).get("content_hash") == digest:
-            reason = f"Nothing new: version {live}, which is live, computes the same."
+            which = "the newest one" if protected and live not in protected else "which is live"
+            reason = f"Nothing new: version {live}, {which}, computes the same."
             _publish(pushed_model, serving_dir, live, reason, digest)
             return
         run_id = self._context.pipeline_run_id if self._context and self._context.pipeline_run_id else ""
@@ -79,7 +82,7 @@ class Executor(base_executor.BaseExecutor):
             _write_release(release_dir, input_dict, {"version": version, "content_hash": digest, "run_id": run_id})
 
         version = install.install(model_dir, serving_dir, write_release)
-        deleted = install.prune(serving_dir, exec_properties[KEEP_VERSIONS_KEY], protected={version, live})
+        deleted = install.prune(serving_dir, exec_properties[KEEP_VERSIONS_KEY], protected={version, live, *protected})
         reason = f"Pushed as version {version}." + (
             f" Deleted, being older than the newest {exec_properties[KEEP_VERSIONS_KEY]}: "
             f"{', '.join(map(str, deleted))}."

@@ -12,6 +12,8 @@ from google.protobuf import message_factory
 
 from deploy.serving.message_tables import build_pool
 
+_SOURCE = "tensorflow.serving.FileSystemStoragePathSourceConfig"
+
 MESSAGES: dict[str, str] = {
     "tensorflow.TensorShapeProto.Dim": "size 1 int64, name 2 string",
     "tensorflow.TensorShapeProto": "dim 2 *tensorflow.TensorShapeProto.Dim, unknown_rank 3 bool",
@@ -45,6 +47,29 @@ MESSAGES: dict[str, str] = {
     "tensorflow.serving.StatusProto": "error_code 1 int32, error_message 2 string",
     "tensorflow.serving.ModelVersionStatus": "version 1 int64, state 2 int32, status 3 tensorflow.serving.StatusProto",
     "tensorflow.serving.GetModelStatusResponse": "model_version_status 1 *tensorflow.serving.ModelVersionStatus",
+    f"{_SOURCE}.ServableVersionPolicy.Latest": "num_versions 1 uint32",
+    f"{_SOURCE}.ServableVersionPolicy.All": "",
+    f"{_SOURCE}.ServableVersionPolicy.Specific": "versions 1 *int64",
+    f"{_SOURCE}.ServableVersionPolicy": (
+        f"latest 100 {_SOURCE}.ServableVersionPolicy.Latest, all 101 {_SOURCE}.ServableVersionPolicy.All, "
+        f"specific 102 {_SOURCE}.ServableVersionPolicy.Specific"
+    ),
+    _SOURCE: "file_system_poll_wait_seconds 3 int64",
+    "tensorflow.serving.LogCollectorConfig": "type 1 string, filename_prefix 2 string",
+    "tensorflow.serving.SamplingConfig": "sampling_rate 1 double",
+    "tensorflow.serving.LoggingConfig": (
+        "log_collector_config 1 tensorflow.serving.LogCollectorConfig, "
+        "sampling_config 2 tensorflow.serving.SamplingConfig"
+    ),
+    "tensorflow.serving.ModelConfig": (
+        "name 1 string, base_path 2 string, model_platform 4 string, "
+        f"model_version_policy 7 {_SOURCE}.ServableVersionPolicy, version_labels 8 map:int64, "
+        "logging_config 6 tensorflow.serving.LoggingConfig"
+    ),
+    "tensorflow.serving.ModelConfigList": "config 1 *tensorflow.serving.ModelConfig",
+    "tensorflow.serving.ModelServerConfig": "model_config_list 1 tensorflow.serving.ModelConfigList",
+    "tensorflow.serving.ReloadConfigRequest": "config 1 tensorflow.serving.ModelServerConfig",
+    "tensorflow.serving.ReloadConfigResponse": "status 1 tensorflow.serving.StatusProto",
 }
 
 _POOL = build_pool(MESSAGES)
@@ -62,3 +87,7 @@ GetModelMetadataResponse = _message("GetModelMetadataResponse")
 SignatureDefMap = _message("SignatureDefMap")
 GetModelStatusRequest = _message("GetModelStatusRequest")
 GetModelStatusResponse = _message("GetModelStatusResponse")
+ModelServerConfig = _message("ModelServerConfig")
+ReloadConfigRequest = _message("ReloadConfigRequest")
+ReloadConfigResponse = _message("ReloadConfigResponse")
+StatusProto = _message("StatusProto")

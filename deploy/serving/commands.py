@@ -89,14 +89,14 @@ def start_server(**flags: Any) -> int:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _quiet_standard_error():
+    with quiet_standard_error():
         from deploy.serving.server import run_server
 
     return run_server(options)
 
 
 @contextmanager
-def _quiet_standard_error() -> Iterator[None]:
+def quiet_standard_error() -> Iterator[None]:
     """Drops what libraries write past Python: TensorFlow greets before any log level holds. Exceptions pass."""
     sys.stderr.flush()
     kept = os.dup(2)

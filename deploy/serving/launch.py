@@ -17,18 +17,18 @@ class ServerProcess:
         client = PredictionClient(server.target, "reviews")
     """
 
-    def __init__(self, model_name: str, base_path: Path, *flags: str, timeout_seconds: float = 120.0) -> None:
+    def __init__(self, model_name: str, base_path: Path | None, *flags: str, timeout_seconds: float = 120.0) -> None:
         """Prepares the command; `__enter__` starts it.
 
         Args:
             model_name: Under which the model is served.
-            base_path: Directory with the version directories.
+            base_path: Directory with the version directories; None: a `--model_config_file` among the flags says it.
             flags: More flags of the server, such as `--enable_model_warmup=false`.
             timeout_seconds: How long the start may take; importing TensorFlow is most of it.
         """
         self._command = [
             *(sys.executable, "-m", "deploy.serving.commands", "serve"),
-            *("--model_name", model_name, "--model_base_path", str(base_path)),
+            *(("--model_name", model_name, "--model_base_path", str(base_path)) if base_path is not None else ()),
             *("--port", "0", "--rest_api_port", "0", "--bind_address", "127.0.0.1", *flags),
         ]
         self._timeout_seconds = timeout_seconds

@@ -38,7 +38,7 @@ def build_pool(table: Mapping[str, str]) -> DescriptorPool:
             elif parent in messages:
                 messages[full_name] = messages[parent].nested_type.add(name=name)
         for full_name, message in messages.items():
-            for line in table[full_name].split(", "):
+            for line in filter(None, table[full_name].split(", ")):
                 _add_field(message, full_name, *line.split(" "))
         pool.Add(file)
         known.append(file.name)

@@ -41,10 +41,10 @@ def inputs(model_artifact, tmp_path):
     }
 
 
-def push(inputs, serving_dir, keep_versions=2):
+def push(inputs, serving_dir, keep_versions=2, **more):
     """Runs the executor; returns the custom properties of its output."""
     pushed = standard_artifacts.PushedModel()
-    properties = {"serving_dir": str(serving_dir), "keep_versions": keep_versions}
+    properties = {"serving_dir": str(serving_dir), "keep_versions": keep_versions, **more}
     executor.Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
     names = ("reason", "content_hash", "pushed_destination")
     strings = {name: pushed.get_string_custom_property(name) for name in names}
@@ -90,6 +90,20 @@ def test_what_was_live_before_is_pushed_again(inputs, tmp_path, tiny_models):
         result = push({**inputs, "model": [model]}, tmp_path / "serving")
         assert (result["pushed"], result["version"]) == (1, number)
     assert result["reason"] == "Pushed as version 3. Deleted, being older than the newest 2: 1."
+
+
+def test_versions_with_a_label_stay_whatever_their_age(inputs, tmp_path, tiny_models):
+    models = [inputs["model"][0], standard_artifacts.Model(), standard_artifacts.Model(), standard_artifacts.Model()]
+    for number, model in enumerate(models, start=1):
+        if number > 1:
+            model.uri = str(tmp_path / f"model{number}")
+            tiny_models.export(path_utils.serving_model_dir(model.uri), weight=float(number))
+        inputs["model_blessing"][0].set_string_custom_property("current_model", model.uri)
+        labelled = {**inputs, "model": [model]}
+        assert push(labelled, tmp_path / "serving", protected_versions="[1]")["pushed"] == 1
+    assert list(versions.version_dirs(tmp_path / "serving")) == [1, 3, 4]
+    again = push(labelled, tmp_path / "serving", protected_versions="[1]")
+    assert again["reason"] == "Nothing new: version 4, the newest one, computes the same."
 
 
 @pytest.mark.parametrize("blessing", ["model_blessing", "infra_blessing"])

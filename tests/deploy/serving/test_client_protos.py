@@ -2,13 +2,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf.descriptor import FieldDescriptor
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+)
 
 from deploy.serving import client_protos
 from deploy.serving.tensors import fill_proto
 
 ORIGINALS = predict_pb2.DESCRIPTOR.pool
-IMPORTED = (get_model_metadata_pb2, get_model_status_pb2, prediction_log_pb2)  # and so in that pool
+IMPORTED = (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    prediction_log_pb2,
+)  # and so in that pool
 WIRE_TYPES = {FieldDescriptor.TYPE_ENUM: FieldDescriptor.TYPE_INT32}
 
 
