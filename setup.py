@@ -28,6 +28,7 @@ setup(
         "pydantic>=2.7,<3",
         "pyyaml>=6,<7",
         "rich>=13,<16",
+        "safetensors>=0.5,<1",
         "scipy>=1.13,<2",
         "tensorflow>=2.21,<2.22",
         "tensorflow-serving-api>=2.19,<2.22",

@@ -8,12 +8,12 @@ from models.attention.attention_pooling import AttentionPooling
 from models.encoders.self_attention import self_attention
 from models.heads.single_label import single_label
 from models.modalities import modalities_of
-from models.modalities.tokens import Tokens
-from models.spec import ModelSpec
+from models.modalities.tokens import Reader, Tokens
+from models.spec import BertOptions, ModelSpec
 
 
 def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], num_classes: int) -> keras.Model:
-    """Builds the network with fresh weights.
+    """Builds the network with fresh weights; only a BERT comes with weights of its own.
 
     Args:
         spec: features and sizes.
@@ -23,15 +23,26 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], num_clas
     Returns:
         a functional model. Inputs: the transformed features by name, texts padded with 0. Outputs: `logits`, float32
         `(batch, num_classes)`, and `attention`, float32 `(batch, tokens)`: non-negative, 0 on padding, sum 1 a row.
-        The tokens of the features follow each other in the config's order.
+        The tokens of the features follow each other in the config's order; texts that BERT reads together stand where
+        the first of them does.
+
+    Raises:
+        ValueError: the preset of a BERT cannot be had, or rows may be too long for it.
     """
+    if isinstance(spec.model, BertOptions):
+        from models.encoders import bert  # keras-hub takes seconds to import
+
+        reader: Reader = bert.load_reader(spec.model)
+    else:
+        reader = spec.model
     inputs: dict[str, keras.KerasTensor] = {}
     tokens: dict[str, Tokens] = {}
     for modality, features in modalities_of(spec):
         tensors = modality.keras_inputs(features)
-        tokens |= modality.embed(tensors, features, vocabulary_sizes, spec.model)
+        tokens |= modality.embed(tensors, features, vocabulary_sizes, reader)
         inputs |= tensors
-    encoded = self_attention({name: tokens[name] for name in spec.inputs}, spec.model)
+    in_order = {name: tokens[name] for name in spec.inputs if name in tokens}
+    encoded = bert.join(in_order) if isinstance(spec.model, BertOptions) else self_attention(in_order, spec.model)
     pooled, attention = AttentionPooling(name="attention")(encoded.vectors, encoded.padding_mask)
     logits = single_label(pooled, num_classes, spec.model.dropout)
     return keras.Model(inputs, {"logits": logits, "attention": attention}, name=spec.name)

@@ -13,6 +13,7 @@ import tensorflow_transform as tft
 
 from models.input_fn import as_ragged, pad
 from models.modalities import modalities_of
+from models.modalities.token_names import TokenNames
 from models.raw import dtype_of, parse_examples, raw_types, transform_inputs
 from models.spec import ModelSpec
 from models.warmup import write_warmup_requests
@@ -91,11 +92,12 @@ class ServedModel(tf.Module):
         """
         tensors = self._tensors(rows)
         outputs = self._network(tensors)
-        names: dict[str, tf.Tensor] = {}
+        names: dict[str, TokenNames] = {}
         for modality, features in modalities_of(self._spec):
             names |= modality.token_names(rows, tensors, features, self._vocabularies)
-        tokens = tf.concat([names[name] for name in self._spec.inputs], axis=1)
-        origins = tf.concat([tf.where(names[name] != b"", name, "") for name in self._spec.inputs], axis=1)
+        parts = [names[name] for name in self._spec.inputs if name in names]
+        tokens = tf.concat([part.names for part in parts], axis=1)
+        origins = tf.concat([part.features for part in parts], axis=1)
         attention = {"attention": outputs["attention"], "tokens": tokens, "token_features": origins}
         return self._verdict(outputs["logits"]) | attention
 

@@ -58,6 +58,8 @@ class TextOptions(Options):
 
 
 class ModelOptions(Options):
+    """Self-attention that learns from nothing but the rows."""
+
     encoder: Literal["self_attention"] = "self_attention"
     hidden_dim: int = Field(64, ge=1)
     num_layers: int = Field(1, ge=0)
@@ -73,6 +75,19 @@ class ModelOptions(Options):
     )
 
 
+class BertOptions(Options):
+    """A pretrained BERT reads the texts; numbers and categories join its tokens."""
+
+    encoder: Literal["bert"] = "bert"
+    preset: str = Field(
+        "asset:minilm", description="`asset:NAME`, a folder as Hugging Face has it, hf://…, or a name in keras-hub."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+AnyModel = Annotated[ModelOptions | BertOptions, Field(discriminator="encoder")]
+
+
 class TrainOptions(Options):
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(64, ge=1)
@@ -80,6 +95,7 @@ class TrainOptions(Options):
     weight_decay: float = Field(0.01, ge=0)
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="Share of all steps in which the rate rises.")
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes.")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="How the rate falls to 0, or not.")
     clip_norm: float = Field(1.0, gt=0)
     class_weights: Literal["none", "balanced"] = "none"
     early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval accuracy; 0: never stop.")
@@ -88,13 +104,28 @@ class TrainOptions(Options):
     seed: int = 0
 
 
+BERT_RECIPE = {
+    "epochs": 5,
+    "batch_size": 16,
+    "learning_rate": 2e-5,
+    "weight_decay": 0.01,
+    "warmup_ratio": 0.1,
+    "schedule": "linear",
+    "label_smoothing": 0.0,
+    "clip_norm": 1.0,
+    "early_stopping_patience": 0,
+}
+"""How a BERT is trained where a config does not say otherwise (Devlin et al. 2019, appendix A.3)."""
+
+
 class ModelSpec(Options):
     """Everything that the preprocessing, the network and its training need to know."""
 
     name: str
     features: dict[str, AnyFeature]
     text: TextOptions = TextOptions()
-    model: ModelOptions = ModelOptions()
+    model: AnyModel = ModelOptions()
+    preset_digest: str = Field("", description="Of a preset's files: other weights are another training.")
     train: TrainOptions = TrainOptions()
 
     @property

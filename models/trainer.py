@@ -63,10 +63,11 @@ def run_fn(fn_args: "FnArgs") -> None:
     tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
         network = build_network(spec, {name: len(entries) for name, entries in vocabularies.items()}, len(classes))
-    texts = [train_split.features[f"{name}_token_ids"] for name in spec.of_type("text")]
-    if texts and spec.model.encoder == "self_attention" and spec.model.initial_embeddings == "cooccurrence":
-        embeddings = network.get_layer(VOCABULARY_FILE).embeddings
-        embeddings.assign(cooccurrence_embeddings(texts, *embeddings.shape))
+    if spec.model.encoder == "self_attention" and spec.model.initial_embeddings == "cooccurrence":
+        texts = [train_split.features[f"{name}_token_ids"] for name in spec.of_type("text")]
+        if texts:
+            embeddings = network.get_layer(VOCABULARY_FILE).embeddings
+            embeddings.assign(cooccurrence_embeddings(texts, *embeddings.shape))
     _log.info(
         "Training %s weights on %s rows of %d classes",
         f"{network.count_params():,}",

@@ -11,7 +11,18 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.example_gen.options import ExampleGenOptions, TableOptions
 from components.schema_gen.options import ValidationOptions
-from models.spec import LABEL_KEY, AnyFeature, ModelOptions, ModelSpec, Options, TextOptions, TrainOptions
+from models.spec import (
+    BERT_RECIPE,
+    LABEL_KEY,
+    AnyFeature,
+    AnyModel,
+    BertOptions,
+    ModelOptions,
+    ModelSpec,
+    Options,
+    TextOptions,
+    TrainOptions,
+)
 
 FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -128,7 +139,7 @@ class PipelineConfig(Options):
     text: TextOptions = TextOptions()
     validation: ValidationOptions = ValidationOptions()
     schema_file: str | None = Field(None, description="A curated schema.pbtxt instead of the inferred one.")
-    model: ModelOptions = ModelOptions()
+    model: AnyModel = ModelOptions()
     train: TrainOptions = TrainOptions()
     evaluation: EvaluationConfig
     push: PushConfig = PushConfig()
@@ -136,6 +147,18 @@ class PipelineConfig(Options):
     serving: ServingConfig = ServingConfig()
     beam: BeamConfig = BeamConfig()
     metadata: MetadataConfig = MetadataConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe(cls, raw: Any) -> Any:
+        """A model is self-attention unless it says otherwise; a BERT is trained by its own recipe."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("model", {}), dict):
+            return raw
+        model = {"encoder": "self_attention", **raw.get("model", {})}
+        train = raw.get("train", {})
+        if model["encoder"] == "bert" and isinstance(train, dict):
+            train = {**BERT_RECIPE, **train}
+        return {**raw, "model": model, "train": train}
 
     @field_validator("features", mode="before")
     @classmethod
@@ -169,7 +192,12 @@ class PipelineConfig(Options):
                 yield f"`features.{name}` reads the label's own column {feature.column!r}: it would give it away."
         if not any(feature.type != "passthrough" for feature in self.features.values()):
             yield "`features` holds nothing that a model could read: name a text, number or category."
-        if self.model.hidden_dim % self.model.num_heads:
+        if isinstance(self.model, BertOptions):
+            if not any(feature.type == "text" for feature in self.features.values()):
+                yield "`model.encoder: bert` reads texts, and `features` holds none."
+            if self.text != TextOptions():
+                yield "`text` is of no use with `model.encoder: bert`: a preset brings its own word pieces."
+        elif self.model.hidden_dim % self.model.num_heads:
             yield (
                 f"`model.hidden_dim` must be a multiple of `model.num_heads`. "
                 f"Received: {self.model.hidden_dim} and {self.model.num_heads}."
@@ -194,13 +222,20 @@ class PipelineConfig(Options):
         if (release.certificate_file is None) != (release.key_file is None):
             yield "`release.certificate_file` and `release.key_file` go together."
 
-    def model_spec(self) -> ModelSpec:
+    def model_spec(self, preset_digest: str = "") -> ModelSpec:
         """The part that the Trainer gets."""
-        return ModelSpec(name=self.name, features=self.features, text=self.text, model=self.model, train=self.train)
+        return self.preprocessing_spec(preset_digest).model_copy(update={"model": self.model, "train": self.train})
 
-    def preprocessing_spec(self) -> ModelSpec:
+    def preprocessing_spec(self, preset_digest: str = "") -> ModelSpec:
         """The part that Transform gets: without network and training, whose changes leave its work valid."""
-        return ModelSpec(name=self.name, features=self.features, text=self.text)
+        bert = BertOptions(preset=self.model.preset) if isinstance(self.model, BertOptions) else None
+        return ModelSpec(
+            name=self.name,
+            features=self.features,
+            text=self.text,
+            model=bert or ModelOptions(),
+            preset_digest=preset_digest,
+        )
 
     def example_gen_options(self, quarantine_dir: str) -> ExampleGenOptions:
         """The part that ExampleGen gets."""
@@ -300,6 +335,8 @@ def _describe(fault: Any) -> list[str]:
     path = [str(part) for part in fault["loc"]]
     if len(path) > 2 and path[0] == "features" and path[2] in tags:
         del path[2]
+    if len(path) > 2 and path[0] == "model":  # after it comes the encoder
+        del path[1]
     where = ".".join(path)
     told = fault["type"] == "missing" or "Received" in fault["msg"]
     received = "" if told else f" Received: {_short(fault['input'])}."
@@ -326,4 +363,6 @@ def json_schema() -> dict[str, Any]:
     short = {"enum": ["text", "number", "category", "passthrough"]}
     features = schema["properties"]["features"]
     features["additionalProperties"] = {"anyOf": [features["additionalProperties"], short]}
+    model = schema["properties"]["model"]
+    model["anyOf"] = model.pop("oneOf")  # without its `encoder` a model may be any of them
     return schema

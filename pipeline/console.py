@@ -98,9 +98,10 @@ class RunConsole(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         progress = getattr(record, "progress", None)
-        if progress is None:
-            return
         text = record.getMessage()
+        if progress is None:
+            self.say(f"  [dim]{escape(text)}[/]")
+            return
         if self._live is not None:
             total = progress["epochs"] * progress["steps"]
             done = (progress["epoch"] - 1) * progress["steps"] + progress["step"]

@@ -14,7 +14,7 @@ from components.example_gen.inputs import resolve_inputs
 from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
 from components.schema_gen.component import SchemaGen
-from models.spec import SPEC_KEY
+from models.spec import SPEC_KEY, BertOptions
 from pipeline import assets, beam, evaluation
 from pipeline.config import PipelineConfig
 from pipeline.workspace import Workspace
@@ -54,7 +54,8 @@ def create_pipeline(
         nodes.append(node)
         return node.outputs
 
-    spec = config.model_spec()
+    config, digest = _with_local_preset(config)
+    spec = config.model_spec(digest)
     serving_dir = str(workspace.serving(config.name))
 
     examples = add(_example_gen(config, workspace))["examples"]
@@ -79,7 +80,7 @@ def create_pipeline(
             examples=examples,
             schema=schema,
             preprocessing_fn=PREPROCESSING_FN,
-            custom_config={SPEC_KEY: config.preprocessing_spec().model_dump_json()},
+            custom_config={SPEC_KEY: config.preprocessing_spec(digest).model_dump_json()},
             # The Trainer applies the graph itself, as the served signatures do: only the graph is written.
             materialize=False,
             disable_statistics=True,
@@ -148,6 +149,15 @@ def _example_gen(config: PipelineConfig, workspace: Workspace) -> BaseNode:
     return ExampleGen(
         input_base=input_base, inputs=patterns, options=config.example_gen_options(str(workspace.quarantine))
     )
+
+
+def _with_local_preset(config: PipelineConfig) -> tuple[PipelineConfig, str]:
+    """Fetches the preset of a BERT, and takes its digest, so that other weights make every cached step a new one."""
+    if not isinstance(config.model, BertOptions):
+        return config, ""
+    preset = assets.resolve(config.model.preset)
+    model = config.model.model_copy(update={"preset": preset})
+    return config.model_copy(update={"model": model}), assets.digest(preset)
 
 
 def _schema_gen(config: PipelineConfig, statistics) -> BaseNode:

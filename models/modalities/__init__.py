@@ -1,6 +1,7 @@
 """Modalities: how Transform reads a column, and how the network turns it into tokens. One file each, found by its name.
 
-A new modality is a new module here, named like its feature type, with the functions of `Modality`.
+A new modality is a new module here, named like its feature type, with the functions of `Modality`; one that a certain
+encoder needs in place of it has the encoder's name in front.
 """
 
 import importlib
@@ -10,8 +11,11 @@ from typing import Any, Protocol, cast
 import keras
 import tensorflow as tf
 
-from models.modalities.tokens import Tokens
-from models.spec import ModelOptions, ModelSpec
+from models.modalities.token_names import TokenNames
+from models.modalities.tokens import Reader, Tokens
+from models.spec import ModelSpec
+
+_OF_ENCODERS = {"bert_text"}
 
 
 class Modality(Protocol):
@@ -33,9 +37,9 @@ class Modality(Protocol):
         tensors: Mapping[str, keras.KerasTensor],
         features: Mapping[str, Any],
         vocabulary_sizes: Mapping[str, int],
-        options: ModelOptions,
+        reader: Reader,
     ) -> dict[str, Tokens]:
-        """The network's inputs → the tokens of each feature."""
+        """The network's inputs → the tokens of each feature; of those read together the first stands for all."""
 
     def token_names(
         self,
@@ -43,14 +47,16 @@ class Modality(Protocol):
         tensors: Mapping[str, tf.Tensor],
         features: Mapping[str, Any],
         vocabularies: Mapping[str, list[str]],
-    ) -> dict[str, tf.Tensor]:
-        """A readable name for each token of each feature, `""` on padding."""
+    ) -> dict[str, TokenNames]:
+        """Readable names of the tokens that `embed` gives, by the same keys."""
 
 
 def modalities_of(spec: ModelSpec) -> Iterator[tuple[Modality, dict[str, Any]]]:
     """Each modality that the model reads, with its features in the config's order."""
     for feature_type in dict.fromkeys(feature.type for feature in spec.inputs.values()):
-        yield cast(Modality, importlib.import_module(f"{__name__}.{feature_type}")), spec.of_type(feature_type)
+        own = f"{spec.model.encoder}_{feature_type}"
+        module = importlib.import_module(f"{__name__}.{own if own in _OF_ENCODERS else feature_type}")
+        yield cast(Modality, module), spec.of_type(feature_type)
 
 
 def vocabulary_files(spec: ModelSpec) -> list[str]:

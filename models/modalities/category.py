@@ -7,9 +7,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras import ops
 
-from models.modalities.tokens import Tokens
+from models.modalities.token_names import TokenNames, of_feature
+from models.modalities.tokens import Reader, Tokens
 from models.raw import dense
-from models.spec import CategoryFeature, ModelOptions, ModelSpec
+from models.spec import CategoryFeature, ModelSpec
 
 MISSING = "missing"
 """Stands in the name of a token whose value is missing."""
@@ -63,7 +64,7 @@ def embed(
     tensors: Mapping[str, keras.KerasTensor],
     features: Mapping[str, CategoryFeature],
     vocabulary_sizes: Mapping[str, int],
-    options: ModelOptions,
+    reader: Reader,
 ) -> dict[str, Tokens]:
     """Looks up the values.
 
@@ -71,7 +72,7 @@ def embed(
         tensors: the network's inputs.
         features: the category features.
         vocabulary_sizes: entries of each vocabulary file.
-        options: size of a token's vector.
+        reader: size of a token's vector.
 
     Returns:
         feature name → its one token.
@@ -80,7 +81,7 @@ def embed(
     for name, feature in features.items():
         size = MISSING_ID + 1 + vocabulary_sizes[_vocabulary_file(name)] + feature.num_oov_buckets
         value_id = tensors[f"{name}_id"]
-        values = keras.layers.Embedding(size, options.hidden_dim, name=_vocabulary_file(name))
+        values = keras.layers.Embedding(size, reader.hidden_dim, name=_vocabulary_file(name))
         tokens[name] = Tokens(values(value_id), ops.ones_like(value_id, dtype="bool"))
     return tokens
 
@@ -90,7 +91,7 @@ def token_names(
     tensors: Mapping[str, tf.Tensor],
     features: Mapping[str, CategoryFeature],
     vocabularies: Mapping[str, list[str]],
-) -> dict[str, tf.Tensor]:
+) -> dict[str, TokenNames]:
     """Names each token for a reader: `department_name=Dresses`, or `department_name=missing`.
 
     Args:
@@ -100,10 +101,10 @@ def token_names(
         vocabularies: not needed here: a value out of the vocabulary is shown as it came.
 
     Returns:
-        feature name → string `(batch, 1)`.
+        feature name → the name of its one token.
     """
     names = {}
     for name in features:
         shown = tf.where(rows[name] == b"", MISSING, rows[name])
-        names[name] = tf.strings.join([f"{name}=", shown])[:, tf.newaxis]
+        names[name] = of_feature(name, tf.strings.join([f"{name}=", shown])[:, tf.newaxis])
     return names

@@ -7,9 +7,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras import ops
 
-from models.modalities.tokens import Tokens
+from models.modalities.token_names import TokenNames, of_feature
+from models.modalities.tokens import Reader, Tokens
 from models.raw import dense
-from models.spec import ModelOptions, ModelSpec, NumberFeature
+from models.spec import ModelSpec, NumberFeature
 
 MISSING = "missing"
 """Stands in the name of a token whose value is missing."""
@@ -65,7 +66,7 @@ def embed(
     tensors: Mapping[str, keras.KerasTensor],
     features: Mapping[str, NumberFeature],
     vocabulary_sizes: Mapping[str, int],
-    options: ModelOptions,
+    reader: Reader,
 ) -> dict[str, Tokens]:
     """Makes one token of each number by a small MLP of its value and its missing flag.
 
@@ -73,7 +74,7 @@ def embed(
         tensors: the network's inputs.
         features: the number features.
         vocabulary_sizes: not needed here.
-        options: size of a token's vector.
+        reader: size of a token's vector.
 
     Returns:
         feature name → its one token.
@@ -81,10 +82,10 @@ def embed(
     tokens = {}
     for name in features:
         value, missing = tensors[f"{name}_value"], tensors[f"{name}_missing"]
-        hidden = keras.layers.Dense(options.hidden_dim, "gelu", name=f"{name}_scale")(
+        hidden = keras.layers.Dense(reader.hidden_dim, "gelu", name=f"{name}_scale")(
             ops.concatenate([value, missing], axis=-1)
         )
-        token = keras.layers.Dense(options.hidden_dim, name=f"{name}_token")(hidden)
+        token = keras.layers.Dense(reader.hidden_dim, name=f"{name}_token")(hidden)
         tokens[name] = Tokens(token[:, None, :], ops.ones_like(value, dtype="bool"))
     return tokens
 
@@ -94,7 +95,7 @@ def token_names(
     tensors: Mapping[str, tf.Tensor],
     features: Mapping[str, NumberFeature],
     vocabularies: Mapping[str, list[str]],
-) -> dict[str, tf.Tensor]:
+) -> dict[str, TokenNames]:
     """Names each token for a reader: `age=34`, or `age=missing`.
 
     Args:
@@ -104,10 +105,10 @@ def token_names(
         vocabularies: not needed here.
 
     Returns:
-        feature name → string `(batch, 1)`.
+        feature name → the name of its one token.
     """
     names = {}
     for name in features:
         shown = tf.where(tensors[f"{name}_missing"][:, 0] > 0, MISSING, tf.strings.as_string(rows[name], shortest=True))
-        names[name] = tf.strings.join([f"{name}=", shown])[:, tf.newaxis]
+        names[name] = of_feature(name, tf.strings.join([f"{name}=", shown])[:, tf.newaxis])
     return names

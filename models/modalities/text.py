@@ -8,6 +8,7 @@ from keras import ops
 
 from models.encoders.bigram_embedding import BigramEmbedding
 from models.encoders.position_embedding import PositionEmbedding
+from models.modalities.token_names import TokenNames, of_feature
 from models.modalities.tokens import Tokens
 from models.raw import dense
 from models.spec import ModelOptions, ModelSpec, TextFeature
@@ -61,7 +62,7 @@ def embed(
     tensors: Mapping[str, keras.KerasTensor],
     features: Mapping[str, TextFeature],
     vocabulary_sizes: Mapping[str, int],
-    options: ModelOptions,
+    reader: ModelOptions,
 ) -> dict[str, Tokens]:
     """Looks up the word pieces, adds what each means behind the one before it, and their positions.
 
@@ -69,16 +70,16 @@ def embed(
         tensors: the network's inputs.
         features: the text features.
         vocabulary_sizes: entries of each vocabulary file.
-        options: size of a token's vector, and the table of bigrams.
+        reader: size of a token's vector, and the table of bigrams.
 
     Returns:
         feature name → its tokens.
     """
-    pieces = keras.layers.Embedding(vocabulary_sizes[VOCABULARY_FILE], options.hidden_dim, name=VOCABULARY_FILE)
+    pieces = keras.layers.Embedding(vocabulary_sizes[VOCABULARY_FILE], reader.hidden_dim, name=VOCABULARY_FILE)
     bigrams = None
-    if options.bigram_buckets:
+    if reader.bigram_buckets:
         bigrams = BigramEmbedding(
-            options.bigram_buckets, options.bigram_dim, options.hidden_dim, options.bigram_dropout, name="bigrams"
+            reader.bigram_buckets, reader.bigram_dim, reader.hidden_dim, reader.bigram_dropout, name="bigrams"
         )
     tokens = {}
     for name, feature in features.items():
@@ -94,7 +95,7 @@ def token_names(
     tensors: Mapping[str, tf.Tensor],
     features: Mapping[str, TextFeature],
     vocabularies: Mapping[str, list[str]],
-) -> dict[str, tf.Tensor]:
+) -> dict[str, TokenNames]:
     """Names each token for a reader: the word piece itself, `""` on padding.
 
     Args:
@@ -104,10 +105,10 @@ def token_names(
         vocabularies: entries of each vocabulary file.
 
     Returns:
-        feature name → string `(batch, tokens)`.
+        feature name → the names of its tokens.
     """
     names = {}
     for name in features:
         pieces = tf.constant(["" if piece == PAD else piece for piece in vocabularies[VOCABULARY_FILE]])
-        names[name] = tf.gather(pieces, tensors[f"{name}_token_ids"])
+        names[name] = of_feature(name, tf.gather(pieces, tensors[f"{name}_token_ids"]))
     return names

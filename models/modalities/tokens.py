@@ -1,12 +1,12 @@
 """What every modality turns a feature into."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import keras
 
 
 class Tokens(NamedTuple):
-    """The tokens of one feature.
+    """The tokens of one feature, or of several that are read together.
 
     Attributes:
         vectors: float `(batch, tokens, hidden_dim)`.
@@ -15,3 +15,11 @@ class Tokens(NamedTuple):
 
     vectors: keras.KerasTensor
     padding_mask: keras.KerasTensor
+
+
+class Reader(Protocol):
+    """What reads the tokens decides how large their vectors are; `ModelOptions` and `BertReader` do."""
+
+    @property
+    def hidden_dim(self) -> int:
+        """Size of a token's vector."""

@@ -1,6 +1,7 @@
 """The optimizer and its learning-rate schedule."""
 
 import keras
+from keras import ops
 
 from models.spec import TrainOptions
 
@@ -9,7 +10,7 @@ UNDECAYED = ["bias", "gamma", "beta"]
 
 
 def make_optimizer(options: TrainOptions, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """AdamW whose rate rises linearly and then falls along a half cosine to 0.
+    """AdamW whose rate rises linearly and then falls as the schedule says.
 
     Args:
         options: rates and lengths.
@@ -18,16 +19,55 @@ def make_optimizer(options: TrainOptions, steps_per_epoch: int) -> keras.optimiz
     Returns:
         a fresh optimizer.
     """
-    steps = options.epochs * steps_per_epoch
-    warmup_steps = round(steps * options.warmup_ratio)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup_steps else options.learning_rate,
-        decay_steps=max(steps - warmup_steps, 1),
-        warmup_target=options.learning_rate if warmup_steps else None,
-        warmup_steps=warmup_steps,
-    )
     optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=options.weight_decay or None, global_clipnorm=options.clip_norm
+        make_schedule(options, options.epochs * steps_per_epoch),
+        weight_decay=options.weight_decay or None,
+        global_clipnorm=options.clip_norm,
     )
     optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
     return optimizer
+
+
+def make_schedule(options: TrainOptions, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate of each of `steps` steps: up linearly, then down to 0 (`linear`, `cosine`), or `constant`."""
+    warmup_steps = round(steps * options.warmup_ratio)
+    decay_steps = max(steps - warmup_steps, 1)
+    if options.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup_steps else options.learning_rate,
+            decay_steps=decay_steps,
+            warmup_target=options.learning_rate if warmup_steps else None,
+            warmup_steps=warmup_steps,
+        )
+    return WarmupDecay(options.learning_rate, warmup_steps, decay_steps if options.schedule == "linear" else None)
+
+
+@keras.saving.register_keras_serializable(package="attention")
+class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly, and falls linearly to 0 or stays.
+
+    Args:
+        learning_rate: at the top.
+        warmup_steps: of the rise; 0: begin at the top.
+        decay_steps: of the fall; None: stay.
+    """
+
+    def __init__(self, learning_rate: float, warmup_steps: int, decay_steps: int | None):
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+        self.decay_steps = decay_steps
+
+    def __call__(self, step):
+        """The rate of the step `step`, counted from 0: float32 `()`."""
+        step = ops.cast(step, "float32")
+        share = ops.minimum(step / max(self.warmup_steps, 1), 1.0) if self.warmup_steps else ops.ones_like(step)
+        if self.decay_steps is not None:
+            share = ops.minimum(share, 1 - (step - self.warmup_steps) / self.decay_steps)
+        return self.learning_rate * ops.maximum(share, 0.0)
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "decay_steps": self.decay_steps,
+        }

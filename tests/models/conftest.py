@@ -10,6 +10,7 @@ import pytest
 
 # isort: split
 import apache_beam as beam
+import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
@@ -21,6 +22,7 @@ from models.raw import dtype_of, raw_types
 from models.spec import (
     LABEL_KEY,
     SPEC_KEY,
+    BertOptions,
     CategoryFeature,
     ModelOptions,
     ModelSpec,
@@ -129,6 +131,38 @@ def splits(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def transform_output(spec, splits, tmp_path_factory) -> tft.TFTransformOutput:
     return run_transform(splits["train"], spec, tmp_path_factory.mktemp("transform"))
+
+
+@pytest.fixture(scope="session")
+def bert_preset(tmp_path_factory) -> str:
+    """A BERT of two layers with random weights, as keras-hub saves it; it knows letters and a few words."""
+    import keras_hub
+
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    pieces += ["soft", "dress", "lovely", "awful", "torn", "itchy", "perfect", "the", "is", "!", "'", "很", "好", "top"]
+    directory = str(tmp_path_factory.mktemp("presets") / "tiny_bert")
+    keras.utils.set_random_seed(0)
+    keras_hub.models.BertBackbone(
+        vocabulary_size=len(pieces),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        max_sequence_length=40,
+    ).save_to_preset(directory)
+    keras_hub.models.BertTokenizer(pieces, lowercase=True).save_to_preset(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def bert_spec(spec, bert_preset) -> ModelSpec:
+    return spec.model_copy(update={"model": BertOptions(preset=bert_preset)})
+
+
+@pytest.fixture(scope="session")
+def bert_transform_output(bert_spec, splits, tmp_path_factory) -> tft.TFTransformOutput:
+    return run_transform(splits["train"], bert_spec, tmp_path_factory.mktemp("bert_transform"))
 
 
 @pytest.fixture(scope="session")

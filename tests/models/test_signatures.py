@@ -142,3 +142,33 @@ def test_a_fresh_process_replays_the_recorded_requests(exported):
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["asked"] == ["classify", "examples", "explain", "serving_default"]
     assert result["largest_difference"] < 1e-4
+
+
+@pytest.fixture(scope="module")
+def exported_bert(bert_spec, bert_transform_output, splits, tmp_path_factory):
+    vocabularies = {name: read_vocabulary(bert_transform_output, name) for name in vocabulary_files(bert_spec)}
+    network = build_network(bert_spec, {name: len(entries) for name, entries in vocabularies.items()}, 2)
+    directory = str(tmp_path_factory.mktemp("export_bert") / "1")
+    export_model(network, bert_transform_output, bert_spec, vocabularies, ["no", "yes"], [splits["eval"]], directory)
+    return directory
+
+
+def test_a_bert_explains_itself_in_the_same_words(exported_bert):
+    explained = tf.saved_model.load(exported_bert).signatures["explain"](**make_rows())
+    tokens = [[token.decode() for token in row if token] for row in explained["tokens"].numpy()]
+    assert tokens[0] == ["[CLS]", "soft", "dress", "!", "[SEP]", "top", "[SEP]", "age=34", "department=Tops"]
+    assert tokens[1] == ["[CLS]", "[SEP]", "[SEP]", "age=missing", "department=missing"]
+    features = [name.decode() for name in explained["token_features"].numpy()[0] if name]
+    assert features == ["review"] * 5 + ["title"] * 2 + ["age", "department"]
+    attention = explained["attention"].numpy()
+    assert not attention[explained["tokens"].numpy() == b""].any()
+    np.testing.assert_allclose(attention.sum(axis=1), [1, 1], rtol=1e-5)
+
+
+def test_a_fresh_process_replays_the_recorded_requests_of_a_bert(exported_bert):
+    assert (Path(exported_bert) / "assets" / "word_pieces").exists()
+    command = [sys.executable, str(REPLAY), exported_bert]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["largest_difference"] < 1e-4
+    assert not {op for op in result["ops"] if "RoundRobin" in op or "FastBert" in op}

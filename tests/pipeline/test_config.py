@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from models.spec import BERT_RECIPE, BertOptions, TrainOptions
 from pipeline import presets
 from pipeline.config import ConfigError, json_schema, load, override, parse
 
@@ -64,6 +65,8 @@ def test_a_config_is_frozen():
         ("features.label=text", "kept for the label"),
         ("evaluation.slices=[shop]", "not there. Received: 'shop'"),
         ("model.num_heads=5", "multiple of `model.num_heads`"),
+        ("model={encoder: bert, num_layers: 2}", "`model.num_layers`: is not a setting that is known here"),
+        ("model.encoder=gru", "`model`: .*'self_attention', 'bert'"),
         ("evaluation.gates.accuracy={}", "needs one of min, max, max_drop, max_rise"),
         ("evaluation.gates.accuracy={max_drop: 0.1, max_rise: 0.1}", "not both"),
         ("features={customer: passthrough}", "nothing that a model could read"),
@@ -128,6 +131,35 @@ def test_the_parts_hold_what_their_step_needs_and_no_more():
     options = config.example_gen_options("/quarantine")
     assert [column.column for column in options.columns] == ["review", "Age in years"]
     assert options.label == "mood"
+
+
+def test_a_bert_is_trained_by_its_recipe_where_nothing_else_is_said():
+    config = parse(override(SMALL, ["model.encoder=bert", "train.epochs=3"]))
+    assert config.model == BertOptions(preset="asset:minilm")
+    assert config.train == TrainOptions.model_validate({**BERT_RECIPE, "epochs": 3})
+    assert config.train.learning_rate == 2e-5
+    assert parse(SMALL).train == TrainOptions()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["features={age: number}"], "reads texts, and `features` holds none"),
+        (["text.vocabulary_size=500"], "a preset brings its own word pieces"),
+    ],
+)
+def test_what_a_bert_has_no_use_for_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(override(SMALL, ["model.encoder=bert", *settings]))
+
+
+def test_transform_of_a_bert_depends_on_the_preset_alone():
+    def spec(*settings):
+        return parse(override(SMALL, ["model.encoder=bert", *settings])).preprocessing_spec("digest")
+
+    assert spec("model.dropout=0.3", "train.epochs=1") == spec()
+    assert spec("model.preset=other") != spec()
+    assert spec().preset_digest == "digest"
 
 
 def test_the_schema_for_editors_describes_every_setting():

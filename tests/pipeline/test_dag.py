@@ -84,6 +84,18 @@ def test_training_options_leave_transform_as_it_was(compiled):
     assert transform("text.vocabulary_size=500") != transform()
 
 
+def test_other_weights_of_a_preset_are_another_transform_and_another_training(compiled, tmp_path):
+    def parameters(content):
+        (tmp_path / "preset").mkdir(exist_ok=True)
+        (tmp_path / "preset" / "model.safetensors").write_bytes(content)
+        nodes = compiled("model.encoder=bert", f"model.preset={tmp_path / 'preset'}")
+        return [nodes[name].parameters.SerializeToString(deterministic=True) for name in ("Transform", "Trainer")]
+
+    before = parameters(b"1")
+    assert parameters(b"1") == before
+    assert all(left != right for left, right in zip(parameters(b"2"), before, strict=True))
+
+
 def test_a_curated_schema_takes_the_place_of_the_inferred(compiled, tmp_path):
     curated = tmp_path / "schema.pbtxt"
     curated.touch()

@@ -24,6 +24,21 @@ def test_without_warmup_the_rate_begins_at_its_top():
     assert rate_at(optimizer, 0) == pytest.approx(0.1)
 
 
+def test_a_linear_schedule_falls_in_a_line_and_a_constant_one_stays():
+    options = TrainOptions(epochs=2, learning_rate=0.1, warmup_ratio=0.1, schedule="linear")
+    optimizer = make_optimizer(options, steps_per_epoch=50)
+    rates = [rate_at(optimizer, step) for step in (0, 5, 10, 55, 100, 101)]
+    np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.05, 0, 0], atol=1e-7)
+    optimizer = make_optimizer(options.model_copy(update={"schedule": "constant"}), steps_per_epoch=50)
+    np.testing.assert_allclose([rate_at(optimizer, step) for step in (0, 5, 10, 99)], [0, 0.05, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("schedule", ["linear", "constant"])
+def test_any_schedule_without_warmup_begins_at_its_top(schedule):
+    options = TrainOptions(epochs=1, learning_rate=0.1, warmup_ratio=0, schedule=schedule)
+    assert rate_at(make_optimizer(options, steps_per_epoch=10), 0) == pytest.approx(0.1)
+
+
 def test_biases_and_norms_do_not_decay():
     layers = [keras.layers.Dense(2, name="dense"), keras.layers.LayerNormalization(name="norm")]
     for layer in layers:

@@ -1,0 +1,138 @@
+"""BERT: a network that has read before (Devlin et al. 2019). keras-hub reads its presets; nothing is converted here."""
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import keras
+import keras_hub
+from keras import ops
+
+from models.modalities.tokens import Tokens
+from models.spec import BertOptions
+
+
+@dataclass(frozen=True)
+class WordPieces:
+    """The pieces that a preset knows.
+
+    Attributes:
+        entries: in the order of their ids.
+        lowercase: whether text is lower-cased and its accents removed.
+        cls_and_sep: ids of [CLS] and [SEP].
+    """
+
+    entries: tuple[str, ...]
+    lowercase: bool
+    cls_and_sep: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class BertReader:
+    """A pretrained network.
+
+    Attributes:
+        network: token_ids, segment_ids, padding_mask `(batch, tokens)` → float `(batch, tokens, hidden_dim)`.
+        hidden_dim: size of a token's vector.
+        num_segments: how many texts of a row it tells apart.
+        max_len: the most tokens of a row.
+    """
+
+    network: keras.Model
+    hidden_dim: int
+    num_segments: int
+    max_len: int
+
+    def check_length(self, tokens: int) -> None:
+        """Refuses rows that may be longer than the network's positions.
+
+        Raises:
+            ValueError: says by how much.
+        """
+        if tokens > self.max_len:
+            raise ValueError(
+                f"The preset of `model.preset` has {self.max_len} positions; lower `max_len` of the text features. "
+                f"Received: up to {tokens} tokens a row, [CLS] and [SEP] included"
+            )
+
+
+@functools.lru_cache(maxsize=2)
+def read_word_pieces(preset: str) -> WordPieces:
+    """Reads the word pieces of a preset.
+
+    Args:
+        preset: a folder, `hf://…`, or a preset's name in keras-hub.
+
+    Raises:
+        ValueError: it is no BERT preset, or cannot be had.
+    """
+    with _one_sentence(preset):
+        tokenizer = keras_hub.models.BertTokenizer.from_preset(preset)
+    entries = tuple(tokenizer.get_vocabulary())
+    if tokenizer.pad_token_id != 0:
+        raise ValueError(f"A BERT preset must have [PAD] as its first word piece. Received: {entries[0]!r}")
+    return WordPieces(entries, tokenizer.lowercase, (tokenizer.cls_token_id, tokenizer.sep_token_id))
+
+
+def load_reader(options: BertOptions) -> BertReader:
+    """Loads a preset with its weights.
+
+    Args:
+        options: the preset, and the rate of dropout in training.
+
+    Raises:
+        ValueError: it is no BERT preset, or cannot be had.
+    """
+    with _one_sentence(options.preset):
+        backbone = keras_hub.models.BertBackbone.from_preset(options.preset)
+    network = keras.Model(backbone.input, backbone.output["sequence_output"], name="bert")  # without BERT's own pooling
+    weights = network.get_weights()
+    network = keras.models.clone_model(network, clone_function=functools.partial(_clone_layer, options=options))
+    network.set_weights(weights)
+    return BertReader(network, backbone.hidden_dim, backbone.num_segments, backbone.max_sequence_length)
+
+
+def _clone_layer(layer: keras.layers.Layer, options: BertOptions) -> keras.layers.Layer:
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.Dropout):
+        config["rate"] = options.dropout
+    if isinstance(layer, keras_hub.layers.TransformerEncoder):
+        config["dropout"] = options.dropout
+        if _activation(options.preset) == "gelu":
+            config["activation"] = "gelu"
+    return type(layer).from_config(config)
+
+
+def _activation(preset: str) -> str:
+    """The activation that the weights were trained with: keras-hub approximates gelu, which is up to 4e-3 off."""
+    path = os.path.join(preset, "config.json")
+    if preset.startswith("hf://"):
+        return "gelu"
+    if not os.path.isfile(path):
+        return ""  # weights by BERT's own authors, who approximate, too
+    with open(path, encoding="utf-8") as file:
+        return json.load(file).get("hidden_act", "")
+
+
+@contextlib.contextmanager
+def _one_sentence(preset: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            "`model.preset` must be a BERT: `asset:minilm`, a folder with config.json, model.safetensors, vocab.txt "
+            "and tokenizer_config.json, a preset's name in keras-hub, or hf://OWNER/MODEL. "
+            f"Received: {preset!r} ({type(error).__name__}: {reason[:200]})"
+        ) from None
+
+
+def join(features: dict[str, Tokens]) -> Tokens:
+    """Puts the tokens of all features into one sequence: texts were read by BERT before."""
+    return Tokens(
+        ops.concatenate([part.vectors for part in features.values()], axis=1),
+        ops.concatenate([part.padding_mask for part in features.values()], axis=1),
+    )
