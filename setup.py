@@ -40,6 +40,7 @@ setup(
             "cryptography>=42",
             "hypothesis>=6",
             "import-linter>=2",
+            "kubernetes-validate>=1.37,<2",
             "mypy>=1.10",
             "psutil>=5.9",
             "pytest>=8",
