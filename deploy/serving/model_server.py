@@ -1,5 +1,6 @@
 """Running servers, as far as their config and their versions go. Without TensorFlow."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterable
@@ -7,9 +8,15 @@ from typing import Any
 
 import grpc
 
-from deploy.serving.client_calls import CHANNEL_OPTIONS, STATUS
-from deploy.serving.client_errors import error_of
-from deploy.serving.client_protos import GetModelStatusRequest, ReloadConfigRequest, ReloadConfigResponse, StatusProto
+from deploy.serving.client_calls import CHANNEL_OPTIONS, METADATA, STATUS
+from deploy.serving.client_errors import InvalidRequestError, NoSuchModelError, PreconditionError, error_of
+from deploy.serving.client_protos import (
+    GetModelMetadataRequest,
+    GetModelStatusRequest,
+    ReloadConfigRequest,
+    ReloadConfigResponse,
+    StatusProto,
+)
 from deploy.serving.model_config_file import RolloutError
 
 RELOAD = ("/tensorflow.serving.ModelService/HandleReloadConfigRequest", ReloadConfigResponse)
@@ -30,13 +37,13 @@ class Server:
     def __init__(self, target: str, model_name: str, channel: grpc.Channel, timeout_seconds: float) -> None:
         self.target, self.channel = target, channel
         self._model_name, self._timeout_seconds = model_name, timeout_seconds
-        self._status, self._reload = (
+        self._status, self._reload, self._metadata = (
             channel.unary_unary(
                 path,
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=response.FromString,
             )
-            for path, response in (STATUS, RELOAD)
+            for path, response in (STATUS, RELOAD, METADATA)
         )
 
     def reload(self, config: Any) -> None:
@@ -56,6 +63,20 @@ class Server:
         request = GetModelStatusRequest()
         request.model_spec.name = self._model_name
         return {entry.version: entry for entry in self._ask(self._status, request).model_version_status}
+
+    def labels(self, names: Iterable[str]) -> dict[str, int]:
+        """Versions behind labels, of those that the server can answer by.
+
+        Raises:
+            PredictionError: the server was not reached.
+        """
+        found = {}
+        for name in names:
+            request = GetModelMetadataRequest(metadata_field=["signature_def"])
+            request.model_spec.name, request.model_spec.version_label = self._model_name, name
+            with contextlib.suppress(InvalidRequestError, NoSuchModelError, PreconditionError):
+                found[name] = self._ask(self._metadata, request).model_spec.version.value
+        return found
 
     def wait_until_available(self, versions: Iterable[int], seconds: float) -> None:
         """Waits until versions take traffic.

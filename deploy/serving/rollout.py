@@ -62,25 +62,28 @@ class Rollout:
             if expect is not None and old != expect:
                 raise SupersededError(f"Another command moved the labels meanwhile: {dict(expect)} became {old}.")
             both = {*old.values(), *labels.values()}
-            loading = self.file.with_model(both, old)
+            loaded = set(labels.values()) <= set(old.values())
+            first = self.file.with_model(both, labels if loaded else old)
             with self._undone_on_fault(before, labels if keep_on_failure else None):
-                if set(labels.values()) <= set(old.values()) and self._relabel(both, labels):
+                behind = self._send(first, patient=not loaded)
+                for server in behind:  # it came up without this file: versions first, then labels
+                    self._tell(server, self._beside_what_it_serves(server, both))
+                if loaded and not behind:
                     return self._drop(both, labels)
-                self._load(loading, self.file.with_model(both, {}))
         try:
             # Nobody is locked out meanwhile: going back must not wait for a version that loads.
             self._wait(both)
         except RolloutError:
             with self.file.locked():
-                if self.file.read() == loading:
+                if self.file.read() == first:
                     self._put_back(before)
             raise
         with self.file.locked():
-            if self.file.read() != loading:
+            if self.file.read() != first:
                 raise SupersededError(f"Another command moved the labels meanwhile: {old} became {self.file.labels()}.")
             with self._undone_on_fault(before, labels if keep_on_failure else None):
-                if not self._relabel(both, labels):
-                    raise RolloutError(f"The labels {dict(labels)} were refused, though all their versions are loaded.")
+                for server in self._send(self.file.with_model(both, labels)):
+                    raise RolloutError(f"The server {server.target} refused {dict(labels)}, though it loaded them all.")
                 self._drop(both, labels)
 
     @contextlib.contextmanager
@@ -94,19 +97,6 @@ class Rollout:
                 self.file.write(self.file.with_model(keep.values(), keep))
             raise
 
-    def _load(self, config: Any, bare: Any) -> None:
-        """Has versions loaded; `bare` is the same without labels."""
-        self.file.write(config)
-        for server in self.servers:
-            try:
-                server.reload(config)
-            except PreconditionError:
-                self._tell(server, bare)  # it came up without this file: versions first, then labels
-            except TimedOutError:
-                continue  # it is still loading
-            except PredictionError as error:
-                raise _untold(server, error) from error
-
     def _wait(self, versions: Iterable[int]) -> None:
         for server in self.servers:
             try:
@@ -114,30 +104,46 @@ class Rollout:
             except PredictionError as error:
                 raise _untold(server, error) from error
 
-    def _relabel(self, versions: Iterable[int], labels: Mapping[str, int]) -> bool:
-        """Whether all servers took the labels; False: a version of theirs is not loaded there."""
-        config = self.file.with_model(versions, labels)
+    def _send(self, config: Any, patient: bool = False) -> list[Server]:
+        """Writes a config, then tells all servers, even if one is not there: going back must not wait for it.
+
+        Args:
+            config: ModelServerConfig.
+            patient: whether a server may need longer to answer, because it loads.
+
+        Returns:
+            The servers that refused it, because a label's version is not loaded there.
+
+        Raises:
+            RolloutError: a server was not reached.
+        """
         self.file.write(config)
-        loaded, fault = True, None
-        for server in self.servers:  # all of them, even if one is not there: going back must not wait for it
+        behind, fault = [], None
+        for server in self.servers:
             try:
                 server.reload(config)
             except PreconditionError:
-                loaded = False
+                behind.append(server)
             except PredictionError as error:
-                fault = fault or _untold(server, error)
+                if not (patient and isinstance(error, TimedOutError)):
+                    fault = fault or _untold(server, error)
         if fault is not None:
             raise fault
-        return loaded
+        return behind
+
+    def _beside_what_it_serves(self, server: Server, versions: Iterable[int]) -> Any:
+        """A config for a server that lacks versions: what its own labels name serves on while they come."""
+        try:
+            labels = server.labels((STABLE, CANARY, PREVIOUS))
+        except PredictionError as error:
+            raise _untold(server, error) from error
+        return self.file.with_model({*versions, *labels.values()}, labels)
 
     def _drop(self, loaded: set[int], labels: Mapping[str, int]) -> None:
         if loaded == set(labels.values()):
             return
         time.sleep(_GRACE_SECONDS)
-        config = self.file.with_model(labels.values(), labels)
-        self.file.write(config)
-        for server in self.servers:
-            self._tell(server, config)
+        self._send(self.file.with_model(labels.values(), labels))
 
     def _tell(self, server: Server, config: Any) -> None:
         try:
