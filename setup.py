@@ -34,6 +34,7 @@ setup(
         "tensorflow-serving-api>=2.19,<2.22",
         "tensorflow-text>=2.21.1,<2.22",
         "tfx>=1.21,<1.22",
+        "threadpoolctl>=3.5,<4",
     ],
     extras_require={
         "dev": [

@@ -90,7 +90,7 @@ def ingest(index: int, unit: Unit, options: ExampleGenOptions, examples_uri: str
                 if len(report.first_bad) < 3:
                     report.first_bad.append(_in_words(unit.name, bad))
             if checked.num_rows:
-                places = assign(row_keys(checked.features, checked.group, options), weights)
+                places = assign(row_keys(checked.features, checked.group, options), weights, options.split_seed)
                 for place, example in zip(places.tolist(), encode_examples(checked.features), strict=True):
                     shards[place].write(example)
                     report.rows_by_split[names[place]] += 1

@@ -41,6 +41,7 @@ class TableOptions(_Frozen):
     encoding: str | None = Field(None, description="Default: a byte order mark's, else UTF-8.")
     delimiter: str | None = Field(None, description="Default: told from the first rows of the file.")
     split: SplitRatio = SplitRatio()
+    split_seed: int = Field(0, ge=0, lt=2**64, description="Another seed deals the rows out anew.")
     split_by: str | None = Field(None, description="Column whose equal values stay in one split.")
     on_empty_text: Literal["use", "quarantine"] = "use"
 

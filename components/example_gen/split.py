@@ -79,17 +79,20 @@ def _keys_without_text(features: dict[str, pa.Array], rows: pa.Array, options: E
     return pa.array(keys, pa.string())
 
 
-def assign(keys: pa.Array, weights: Sequence[int]) -> np.ndarray:
-    """Places each key in a split: BLAKE2b of the key's UTF-8, modulo the sum of the weights.
+def assign(keys: pa.Array, weights: Sequence[int], seed: int = 0) -> np.ndarray:
+    """Places each key in a split: BLAKE2b of the key's UTF-8, salted by the seed, modulo the sum of the weights.
 
     Args:
         keys: string or large_string `(rows,)`.
         weights: one positive integer per split.
+        seed: from 0; each deals the keys out anew.
 
     Returns:
         int64 `(rows,)`: the index of each row's split.
     """
     total = sum(weights)
-    hashes = (hashlib.blake2b(key, digest_size=8).digest() for key in keys.cast(pa.large_binary()).to_pylist())
+    salt = seed.to_bytes(hashlib.blake2b.SALT_SIZE, "big")
+    texts = keys.cast(pa.large_binary()).to_pylist()
+    hashes = (hashlib.blake2b(text, digest_size=8, salt=salt).digest() for text in texts)
     buckets = [int.from_bytes(digest, "big") % total for digest in hashes]
     return np.searchsorted(np.cumsum(weights), np.array(buckets, np.int64), side="right")

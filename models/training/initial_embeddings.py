@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 import tensorflow as tf
 from scipy.sparse.linalg import svds
+from threadpoolctl import threadpool_limits
 
 _WINDOW = 4
 _CONTEXT_SMOOTHING = 0.75
@@ -44,8 +45,10 @@ def cooccurrence_embeddings(texts: list[tf.RaggedTensor], vocabulary_size: int, 
     rank = min(hidden_dim, vocabulary_size - 1, np.count_nonzero(np.diff(ppmi.indptr)))
     if rank < 1:
         return vectors
-    left, singular_values, _ = svds(ppmi, k=rank, v0=np.ones(vocabulary_size))
+    with threadpool_limits(1, user_api="blas"):  # many small products: threads only wait for each other, for a minute
+        left, singular_values, _ = svds(ppmi, k=rank, v0=np.ones(vocabulary_size))
     vectors[:, :rank] = left * np.sqrt(np.maximum(singular_values, 0))
+    vectors[np.diff(ppmi.indptr) == 0] = 0  # up to rounding they are already
     return vectors * (_STDDEV / max(vectors.std(), 1e-12))
 
 

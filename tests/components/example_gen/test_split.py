@@ -82,3 +82,11 @@ def test_shares_come_out_and_order_does_not_matter():
     np.testing.assert_allclose(shares, [0.8, 0.1, 0.1], atol=0.01)
     random.Random(0).shuffle(texts)
     assert dict(zip(texts, assign(pa.array(texts), [8, 1, 1]), strict=True)) == places
+
+
+def test_another_seed_deals_anew_by_the_same_shares():
+    keys = pa.array([f"text {row}" for row in range(5000)])
+    first, other = (assign(keys, [8, 1, 1], seed) for seed in (0, 1))
+    np.testing.assert_allclose(np.bincount(other) / len(other), [0.8, 0.1, 0.1], atol=0.02)
+    both_in_test = np.mean((first == 2) & (other == 2))
+    assert both_in_test == pytest.approx(0.01, abs=0.006)  # as two independent deals
