@@ -1,11 +1,13 @@
 """Self-attention beside TF-IDF with a linear SVM, on the same rows of the same split.
 
-    python benchmarks/quality.py                                        # the demo table
-    python benchmarks/quality.py --table reviews.csv --label sentiment --set train.epochs=5
-    python benchmarks/quality.py --table train=a.csv --table test=b.csv --label intent
+    python -m benchmarks.quality                                        # the demo table
+    python -m benchmarks.quality --splits 5                             # dealt out anew five times
+    python -m benchmarks.quality --table reviews.csv --label sentiment --set train.epochs=5
+    python -m benchmarks.quality --table train=a.csv --table test=b.csv --label intent
 
 The whole pipeline runs; its own test split judges both. The SVM reads all texts of a row as one, and takes whichever
-word n-grams and whichever C do best on the eval split. Neither is trained on the eval split.
+word n-grams and whichever C do best on the eval split. Neither is trained on the eval split. On 2,300 test rows an
+accuracy of 0.92 has a standard error of 0.006, so one split alone cannot tell two good models apart.
 """
 
 import argparse
@@ -18,9 +20,7 @@ from typing import Any, NamedTuple
 
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
 
-import tfx.v1  # noqa: F401  (before TensorFlow: its parts need the C++ runtime that is loaded first)
-
-# isort: split
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +30,7 @@ from sklearn.svm import LinearSVC
 
 from models.spec import LABEL_KEY
 from pipeline.cli import resolve_config
+from pipeline.config import PipelineConfig
 from pipeline.runs import run_and_tell
 from pipeline.workspace import Workspace
 
@@ -56,18 +57,27 @@ def main() -> None:
     parser.add_argument("--table", action="append", help="A table, or SPLIT=TABLE; default: the demo table.")
     parser.add_argument("--label", help="Column that holds the class.")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="PATH=VALUE")
-    parser.add_argument("--workspace", type=Path, help="Default: one that is removed at the end.")
+    parser.add_argument("--splits", type=int, default=1, help="How often the rows are dealt out; default: 1.")
     arguments = parser.parse_args()
     tables = tuple(table for table in arguments.table or () if table != DEMO)
-    config = resolve_config(None if tables else Path("reviews"), tables, arguments.label, tuple(arguments.settings))
+    scores = []
+    for seed in range(arguments.splits):
+        settings = (*arguments.settings, f"data.split_seed={seed}")
+        config = resolve_config(None if tables else Path("reviews"), tables, arguments.label, settings)
+        scores.append(compare(config))
+        show(scores)
+
+
+def compare(config: PipelineConfig) -> tuple[Score, Score]:
+    """Self-attention and the SVM on one split."""
     with tempfile.TemporaryDirectory() as temporary:
-        workspace = Workspace((arguments.workspace or Path(temporary)).absolute())
+        workspace = Workspace(Path(temporary))
         result = run_and_tell(config, workspace)
         if "accuracy" not in result["metrics"]:
             raise SystemExit(f"The pipeline gave no metrics: {result['verdict']}.")
         names = [name for name, feature in config.features.items() if feature.type == "text"]
         rows = {split: read_rows(workspace.artifacts, split, names) for split in SPLITS}
-    show([score_pipeline(result), score_svm(rows)], {split: len(rows[split].labels) for split in SPLITS})
+    return score_pipeline(result), score_svm(rows)
 
 
 def score_pipeline(result: dict[str, Any]) -> Score:
@@ -112,12 +122,25 @@ def read_examples(artifacts: Path, split: str) -> Iterator[Any]:
         yield tf.train.Example.FromString(record).features.feature
 
 
-def show(scores: list[Score], counts: dict[str, int]) -> None:
-    title = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-    table = Table("model", "accuracy", "macro F1", "training s", title=f"rows: {title}")
-    for score in scores:
-        table.add_row(score.model, f"{score.accuracy:.4f}", f"{score.macro_f1:.4f}", f"{score.seconds:.1f}")
-    Console().print(table)
+def show(scores: list[tuple[Score, Score]]) -> None:
+    """One line a split, and their means."""
+    table = Table(
+        "split", "self-attention", "macro F1", "seconds", "SVM", "macro F1", "seconds", "the SVM chosen on eval"
+    )
+    for seed, (ours, svm) in enumerate(scores):
+        table.add_row(str(seed), *_numbers(ours), *_numbers(svm), svm.model)
+    if len(scores) > 1:
+        means = [Score("", *np.mean([pair[k][1:] for pair in scores], axis=0)) for k in (0, 1)]
+        better = sum(ours.accuracy >= svm.accuracy for ours, svm in scores)
+        table.add_section()
+        table.add_row(
+            "mean", *_numbers(means[0]), *_numbers(means[1]), f"behind self-attention in {better} of {len(scores)}"
+        )
+    Console(width=120).print(table)
+
+
+def _numbers(score: Score) -> tuple[str, str, str]:
+    return f"{score.accuracy:.4f}", f"{score.macro_f1:.4f}", f"{score.seconds:.1f}"
 
 
 if __name__ == "__main__":
