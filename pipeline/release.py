@@ -134,6 +134,7 @@ class Release:
         if candidate is None:
             if self.labels:
                 self._rollout.move(self.labels)  # whatever a killed command did not come to tell
+                self._history().close_interrupted()
             return Outcome("unchanged", self.labels.get(STABLE), nothing, self.labels)
         try:
             return self._try(candidate, requests, f"{why.rstrip('.')}. " if why else "")

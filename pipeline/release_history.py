@@ -106,7 +106,7 @@ class ReleaseHistory:
         for name, text in texts.items():
             execution.properties[name].string_value = text
         execution.properties["version"].int_value = version
-        self._close_interrupted()
+        self.close_interrupted()
         execution_id, _, _ = self._store.put_execution(execution, [], [self._context()])
         execution.id = execution_id
         execution.last_known_state = mlmd.Execution.FAILED
@@ -126,8 +126,8 @@ class ReleaseHistory:
         context = self._store.get_context_by_type_and_name(CONTEXT_TYPE, self._model_name)
         return list(self._store.get_executions_by_context(context.id)) if context else []
 
-    def _close_interrupted(self) -> None:
-        """Only one process moves labels at a time, and it is this one: what is still open was killed."""
+    def close_interrupted(self) -> None:
+        """Marks what a killed command left open. One that only waits for a version says itself how it ends."""
         left = [each for each in self._executions() if STATES.get(each.last_known_state) == "running"]
         for execution in left:
             execution.last_known_state = mlmd.Execution.CANCELED
