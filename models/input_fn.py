@@ -6,6 +6,7 @@ signatures, and keeps the token ids (4 bytes each) in memory: any batch of any e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
@@ -81,11 +82,41 @@ def as_ragged(transformed: Mapping[str, tf.Tensor | tf.SparseTensor]) -> dict[st
     return columns
 
 
-def pad(columns: Mapping[str, tf.Tensor | tf.RaggedTensor]) -> dict[str, tf.Tensor]:
-    """Pads ragged features with 0 to the longest row."""
+def pad(
+    columns: Mapping[str, tf.Tensor | tf.RaggedTensor], lengths: Mapping[str, Sequence[int]] = MappingProxyType({})
+) -> dict[str, tf.Tensor]:
+    """Pads ragged features with 0: to the longest row, or to the next of the lengths that are given for a feature."""
     return {
-        name: column.to_tensor() if isinstance(column, tf.RaggedTensor) else column for name, column in columns.items()
+        name: _to_tensor(column, lengths.get(name)) if isinstance(column, tf.RaggedTensor) else column
+        for name, column in columns.items()
     }
+
+
+def _to_tensor(column: tf.RaggedTensor, lengths: Sequence[int] | None) -> tf.Tensor:
+    padded = column.to_tensor()
+    if not lengths:
+        return padded
+    length = tf.shape(padded)[1]
+    wanted = tf.gather(tf.constant(lengths), tf.searchsorted(tf.constant(lengths), length[tf.newaxis])[0])
+    return tf.pad(padded, [[0, 0], [0, wanted - length]])
+
+
+def few_lengths(split: Split, multiple: int) -> dict[str, list[int]]:
+    """The lengths that batches may have if they are to have few: multiples, and that of the longest row.
+
+    Args:
+        split: the transformed rows.
+        multiple: 1 for any length.
+
+    Returns:
+        name of each ragged feature → ascending lengths; empty for any length.
+    """
+    longest = {
+        name: int(tf.reduce_max(column.row_lengths()))
+        for name, column in split.features.items()
+        if isinstance(column, tf.RaggedTensor)
+    }
+    return {name: [*range(multiple, most, multiple), most] for name, most in longest.items()} if multiple > 1 else {}
 
 
 def shuffled_rows(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
@@ -116,7 +147,12 @@ def sorted_rows(lengths: np.ndarray) -> np.ndarray:
 
 
 def batches(
-    split: Split, rows: np.ndarray, batch_size: int, class_weights: np.ndarray | None = None, first_step: int = 0
+    split: Split,
+    rows: np.ndarray,
+    batch_size: int,
+    class_weights: np.ndarray | None = None,
+    first_step: int = 0,
+    multiple: int = 1,
 ) -> tf.data.Dataset:
     """Makes the batches of one epoch.
 
@@ -126,6 +162,7 @@ def batches(
         batch_size: rows of a batch; the last one may be smaller.
         class_weights: float32 `(classes,)`, or None for no weights.
         first_step: number of the batch to begin with, where a training goes on in the middle of an epoch.
+        multiple: texts are padded to a multiple of so many tokens, or to the longest of all.
 
     Returns:
         a dataset of `(features, labels)` or `(features, labels, weights)`.
@@ -133,11 +170,12 @@ def batches(
 
     def make_batch(step: tf.Tensor) -> tuple:
         chosen = rows[step * batch_size : (step + 1) * batch_size]
-        features = pad({name: tf.gather(column, chosen) for name, column in split.features.items()})
+        features = pad({name: tf.gather(column, chosen) for name, column in split.features.items()}, lengths)
         labels = tf.gather(split.labels, chosen)
         return (features, labels) if class_weights is None else (features, labels, tf.gather(class_weights, labels))
 
     rows = tf.constant(rows)
+    lengths = few_lengths(split, multiple)
     steps = -(-len(split) // batch_size)
     dataset = tf.data.Dataset.range(first_step, steps).map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)

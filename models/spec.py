@@ -83,6 +83,11 @@ class BertOptions(Options):
         "asset:minilm", description="`asset:NAME`, a folder as Hugging Face has it, hf://…, or a name in keras-hub."
     )
     dropout: float = Field(0.1, ge=0, lt=1)
+    frozen_layers: int = Field(
+        0, ge=0, description="So many first layers, and the embeddings, do not learn; 0: all do."
+    )
+    layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of a layer over that of the one above it.")
+    lora_rank: int = Field(0, ge=0, description="Learn low-rank changes of queries and values alone; 0: all weights.")
 
 
 AnyModel = Annotated[ModelOptions | BertOptions, Field(discriminator="encoder")]
@@ -91,16 +96,26 @@ AnyModel = Annotated[ModelOptions | BertOptions, Field(discriminator="encoder")]
 class TrainOptions(Options):
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(64, ge=1)
+    optimizer: Literal["adamw", "adam", "sgd", "lion", "adafactor"] = "adamw"
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd.")
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="Share of all steps in which the rate rises.")
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes.")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="How the rate falls to 0, or not.")
     clip_norm: float = Field(1.0, gt=0)
-    class_weights: Literal["none", "balanced"] = "none"
+    gradient_accumulation_steps: int = Field(1, ge=1, description="Batches whose mean gradient makes one step.")
+    loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="focal: easy rows count less.")
+    focal_gamma: float = Field(2.0, ge=0, description="How much less; 0 is cross-entropy.")
+    class_weights: Literal["none", "balanced", "effective_number"] = Field(
+        "none",
+        description="balanced: all classes count the same; effective_number: rare ones more, but less so.",
+    )
+    class_weights_beta: float = Field(0.999, ge=0, lt=1, description="Of effective_number: 0 is none.")
     early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval accuracy; 0: never stop.")
     checkpoint_every_steps: int = Field(500, ge=1)
-    mixed_precision: bool = False
+    mixed_precision: bool = Field(False, description="float16 where there is a GPU.")
+    jit_compile: bool = Field(False, description="Compile the training by XLA; texts are then padded in steps of 32.")
     seed: int = 0
 
 

@@ -20,7 +20,7 @@ from models.input_fn import Split, read_split
 from models.modalities import vocabulary_files
 from models.network import build_network
 from models.signatures import export_model
-from models.spec import SPEC_KEY, ModelSpec
+from models.spec import SPEC_KEY, BertOptions, ModelSpec
 from models.training.device import grow_gpu_memory, precision, require_keras_3
 from models.training.initial_embeddings import cooccurrence_embeddings
 from models.training.loop import Outcome, train
@@ -61,8 +61,9 @@ def run_fn(fn_args: "FnArgs") -> None:
 
     keras.utils.set_random_seed(spec.train.seed)
     tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
+    sizes = {name: len(entries) for name, entries in vocabularies.items()}
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
-        network = build_network(spec, {name: len(entries) for name, entries in vocabularies.items()}, len(classes))
+        network = build_network(spec, sizes, len(classes))
     if spec.model.encoder == "self_attention" and spec.model.initial_embeddings == "cooccurrence":
         texts = [train_split.features[f"{name}_token_ids"] for name in spec.of_type("text")]
         if texts:
@@ -76,7 +77,8 @@ def run_fn(fn_args: "FnArgs") -> None:
     )
     base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
     checkpoint_dir = os.path.join(base_dir, _fingerprint(spec, {**vocabularies, "": classes}, train_split, eval_split))
-    outcome = train(network, train_split, eval_split, spec.train, checkpoint_dir, fn_args.model_run_dir)
+    rates = _layer_rates(network, spec)
+    outcome = train(network, train_split, eval_split, spec.train, checkpoint_dir, fn_args.model_run_dir, rates)
     _log.info(
         "Trained %d epochs in %.0f s, %.0f rows/s; kept epoch %d",
         len(outcome.curve),
@@ -85,11 +87,23 @@ def run_fn(fn_args: "FnArgs") -> None:
         outcome.best_epoch,
     )
 
+    if network.get_layer("attention").compute_dtype != "float32":  # a server may have no GPU
+        weights = network.get_weights()
+        network = build_network(spec, sizes, len(classes))
+        network.set_weights(weights)
     network.save(os.path.join(fn_args.model_run_dir, "model.keras"))
     _write_outcome(outcome, os.path.join(fn_args.model_run_dir, "training.json"))
     export_model(network, transform_output, spec, vocabularies, classes, fn_args.eval_files, fn_args.serving_model_dir)
     if tf.io.gfile.exists(checkpoint_dir):
         tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def _layer_rates(network: keras.Model, spec: ModelSpec) -> dict[str, float]:
+    if not isinstance(spec.model, BertOptions):
+        return {}
+    from models.encoders import bert  # keras-hub takes seconds to import
+
+    return bert.layer_rates(network, spec.model.layer_decay)
 
 
 def _check_labels(classes: list[str], train_split: Split, eval_split: Split) -> None:

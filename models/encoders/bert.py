@@ -14,6 +14,10 @@ from keras import ops
 from models.modalities.tokens import Tokens
 from models.spec import BertOptions
 
+_NAME = "bert"
+_LORA_LAYERS = {"query", "value"}
+"""Where Hu et al. 2021 (section 7.1) found it to pay most."""
+
 
 @dataclass(frozen=True)
 class WordPieces:
@@ -81,17 +85,18 @@ def load_reader(options: BertOptions) -> BertReader:
     """Loads a preset with its weights.
 
     Args:
-        options: the preset, and the rate of dropout in training.
+        options: the preset, the rate of dropout in training, and which weights are to learn.
 
     Raises:
-        ValueError: it is no BERT preset, or cannot be had.
+        ValueError: it is no BERT preset, or cannot be had; or fewer layers than are to be frozen.
     """
     with _one_sentence(options.preset):
         backbone = keras_hub.models.BertBackbone.from_preset(options.preset)
-    network = keras.Model(backbone.input, backbone.output["sequence_output"], name="bert")  # without BERT's own pooling
+    network = keras.Model(backbone.input, backbone.output["sequence_output"], name=_NAME)  # without BERT's own pooling
     weights = network.get_weights()
     network = keras.models.clone_model(network, clone_function=functools.partial(_clone_layer, options=options))
     network.set_weights(weights)
+    _freeze(network, backbone.num_layers, options)
     return BertReader(network, backbone.hidden_dim, backbone.num_segments, backbone.max_sequence_length)
 
 
@@ -104,6 +109,61 @@ def _clone_layer(layer: keras.layers.Layer, options: BertOptions) -> keras.layer
         if _activation(options.preset) == "gelu":
             config["activation"] = "gelu"
     return type(layer).from_config(config)
+
+
+def _freeze(network: keras.Model, num_layers: int, options: BertOptions) -> None:
+    """Leaves only those weights trainable that the options want to learn."""
+    if options.frozen_layers > num_layers:
+        raise ValueError(
+            f"The preset of `model.preset` has {num_layers} layers. "
+            f"Received: model.frozen_layers={options.frozen_layers}"
+        )
+    depths = _depths(network)
+    learning = [layer for layer in network.layers if depths.get(layer.name, 0) > options.frozen_layers]
+    if options.frozen_layers or options.lora_rank:
+        for layer in network.layers:
+            layer.trainable = False
+    for layer in learning if options.frozen_layers and not options.lora_rank else ():
+        layer.trainable = True
+    for layer in learning if options.lora_rank else ():
+        # Keras tells of the layers in a layer by this way alone; keras-hub goes it, too.
+        for inner in layer._flatten_layers(include_self=False):
+            if inner.name in _LORA_LAYERS:
+                inner.trainable = True
+                inner.enable_lora(options.lora_rank)
+
+
+def layer_rates(network: keras.Model, decay: float) -> dict[str, float]:
+    """Shares of the learning rate that grow from the embeddings to the top (Howard and Ruder 2018, section 3.2).
+
+    Args:
+        network: as `build_network` makes it, with a BERT in it.
+        decay: share of a layer in the rate of the one above it.
+
+    Returns:
+        path of a variable → its share; that of the uppermost layer is `decay`. Empty if `decay` is 1.
+    """
+    if decay == 1:
+        return {}
+    reader = network.get_layer(_NAME)
+    depths = _depths(reader)
+    above = max(depths.values()) + 1
+    return {
+        variable.path: decay ** (above - depths[layer.name])
+        for layer in reader.layers
+        if layer.name in depths
+        for variable in layer.variables
+    }
+
+
+def _depths(network: keras.Model) -> dict[str, int]:
+    """Name of each layer with weights → 0 for embeddings, from 1 on for the layers above."""
+    depths, depth = {}, 0
+    for layer in network.layers:
+        depth += isinstance(layer, keras_hub.layers.TransformerEncoder)
+        if layer.weights:
+            depths[layer.name] = depth
+    return depths
 
 
 def _activation(preset: str) -> str:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 _log = logging.getLogger("attention")
+_notices = logging.getLogger("attention.progress")
 
 
 def require_keras_3() -> None:
@@ -50,7 +51,7 @@ def precision(mixed: bool, has_gpu: bool) -> Iterator[None]:
         yield
         return
     if not has_gpu:
-        _log.info("`train.mixed_precision` needs a GPU; training in float32")
+        _notices.warning("`train.mixed_precision` pays on a GPU only, and there is none: training in float32")
         yield
         return
     before = keras.config.dtype_policy()

@@ -2,12 +2,15 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import keras
 import numpy as np
 
 from models.input_fn import Split, batches, shuffled_rows, sorted_rows
+from models.losses.focal_loss import FocalLoss
 from models.losses.smoothed_cross_entropy import SmoothedCrossEntropy
 from models.spec import TrainOptions
 from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
@@ -18,6 +21,8 @@ from models.training.state import TrainingState
 _log = logging.getLogger("attention")
 
 _EVAL_BATCH_SIZE = 256
+_XLA_LENGTHS = 32
+"""XLA compiles anew for each length, so there must be few."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ def train(
     options: TrainOptions,
     checkpoint_dir: str,
     log_dir: str,
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> Outcome:
     """Trains the network and leaves the weights of the epoch with the highest eval accuracy in it.
 
@@ -54,21 +60,23 @@ def train(
         options: how to train.
         checkpoint_dir: of this very training alone; a checkpoint there is taken up.
         log_dir: for TensorBoard.
+        rates: path of a variable → its share of the learning rate; 1 where nothing is said.
 
     Returns:
         how it went.
     """
     steps = -(-len(train_split) // options.batch_size)
-    weights = class_weights(train_split.labels) if options.class_weights == "balanced" else None
+    weights = None if options.class_weights == "none" else class_weights(train_split.labels, options)
+    multiple = _XLA_LENGTHS if options.jit_compile else 1
     model = keras.Model(network.inputs, network.get_layer("logits").output)
     model.compile(
-        make_optimizer(options, steps),
-        SmoothedCrossEntropy(options.label_smoothing),
+        make_optimizer(options, steps, rates),
+        make_loss(options),
         weighted_metrics=["accuracy"],  # with class weights: about the mean of all classes' recall
-        jit_compile=False,
+        jit_compile=options.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
-    eval_batches = batches(eval_split, sorted_rows(eval_split.lengths), _EVAL_BATCH_SIZE, weights)
+    eval_batches = batches(eval_split, sorted_rows(eval_split.lengths), _EVAL_BATCH_SIZE, weights, multiple=multiple)
     model.evaluate(eval_batches.take(1), verbose=0)  # builds the metrics, which a checkpoint holds, too
     state = TrainingState(model, checkpoint_dir)
     if state.restore():
@@ -83,7 +91,7 @@ def train(
     while state.epoch < options.epochs and not _has_converged(state, options.early_stopping_patience):
         rows = shuffled_rows(train_split.lengths, options.batch_size, options.seed, state.epoch)
         history = model.fit(
-            batches(train_split, rows, options.batch_size, weights, first_step=state.step),
+            batches(train_split, rows, options.batch_size, weights, state.step, multiple),
             validation_data=eval_batches,
             initial_epoch=state.epoch,
             epochs=state.epoch + 1,
@@ -100,17 +108,28 @@ def train(
     return Outcome(state.curve, state.best_epoch + 1, seconds, rows_seen / max(seconds, 1e-9))
 
 
-def class_weights(labels: np.ndarray) -> np.ndarray:
-    """Weights that give each class the same share of the loss, and a row the weight 1 on average.
+def make_loss(options: TrainOptions) -> keras.losses.Loss:
+    """The loss that the options name."""
+    if options.loss == "focal":
+        return FocalLoss(options.focal_gamma, options.label_smoothing)
+    return SmoothedCrossEntropy(options.label_smoothing)
+
+
+def class_weights(labels: np.ndarray, options: TrainOptions) -> np.ndarray:
+    """Weights by how rare a class is, a row having the weight 1 on average.
 
     Args:
         labels: int `(rows,)`, each class at least once.
+        options: `balanced`: each class has the same share of the loss. `effective_number`: a class of n rows counts as
+            (1 - beta^n) / (1 - beta) different ones (Cui et al. 2019, eq. 2).
 
     Returns:
         float32 `(classes,)`.
     """
     counts = np.bincount(labels)
-    return (len(labels) / (len(counts) * counts)).astype(np.float32)
+    beta = options.class_weights_beta
+    weights = 1 / counts if options.class_weights == "balanced" else (1 - beta) / (1 - beta**counts)
+    return (weights * len(labels) / np.sum(weights * counts)).astype(np.float32)
 
 
 def _has_converged(state: TrainingState, patience: int) -> bool:

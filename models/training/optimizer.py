@@ -1,5 +1,9 @@
 """The optimizer and its learning-rate schedule."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,22 +12,61 @@ from models.spec import TrainOptions
 UNDECAYED = ["bias", "gamma", "beta"]
 """Names of the variables without weight decay: biases, and scale and centre of a norm."""
 
+_OPTIMIZERS = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "sgd": keras.optimizers.SGD,
+    "lion": keras.optimizers.Lion,
+    "adafactor": keras.optimizers.Adafactor,
+}
 
-def make_optimizer(options: TrainOptions, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """AdamW whose rate rises linearly and then falls as the schedule says.
+
+def _with_rates(optimizer_class: Any, rates: Mapping[str, float]) -> Any:
+    """Derives an optimizer that learns some variables more slowly than others.
+
+    Args:
+        optimizer_class: one of Keras's.
+        rates: path of a variable → its share of the learning rate; 1 where nothing is said.
+    """
+
+    class LayerRates(optimizer_class):
+        def build(self, variables):
+            super().build(variables)
+            self.rates = [rates.get(variable.path, 1.0) for variable in variables]
+
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(gradient, variable, learning_rate * self.rates[self._get_variable_index(variable)])
+
+    return LayerRates
+
+
+def make_optimizer(
+    options: TrainOptions, steps_per_epoch: int, rates: Mapping[str, float] = MappingProxyType({})
+) -> keras.optimizers.Optimizer:
+    """The optimizer that the options name; its rate rises linearly and then falls as the schedule says.
 
     Args:
         options: rates and lengths.
         steps_per_epoch: batches of one epoch.
+        rates: path of a variable → its share of the learning rate; 1 where nothing is said. Weight decay keeps to the
+            common rate.
 
     Returns:
         a fresh optimizer.
     """
-    optimizer = keras.optimizers.AdamW(
-        make_schedule(options, options.epochs * steps_per_epoch),
-        weight_decay=options.weight_decay or None,
-        global_clipnorm=options.clip_norm,
-    )
+    accumulated = options.gradient_accumulation_steps
+    arguments: dict[str, Any] = {
+        "learning_rate": make_schedule(options, max(options.epochs * steps_per_epoch // accumulated, 1)),
+        "weight_decay": options.weight_decay or (0.0 if options.optimizer == "adamw" else None),
+        "global_clipnorm": options.clip_norm,
+        "gradient_accumulation_steps": accumulated if accumulated > 1 else None,
+    }
+    if options.optimizer == "sgd":
+        arguments["momentum"] = options.momentum
+    if options.optimizer == "adafactor":
+        arguments["relative_step"] = False  # else it would have a schedule of its own
+    optimizer_class = _OPTIMIZERS[options.optimizer]
+    optimizer = (_with_rates(optimizer_class, rates) if rates else optimizer_class)(**arguments)
     optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
     return optimizer
 

@@ -76,3 +76,9 @@ def test_class_weights_go_with_the_rows(split):
     weights = np.array([0.5, 1, 2], np.float32)
     for _, labels, row_weights in batches(split, sorted_rows(split.lengths), 10, weights):
         np.testing.assert_array_equal(row_weights, weights[labels])
+
+
+def test_pads_to_a_multiple_when_asked(split):
+    for features, _ in batches(split, sorted_rows(split.lengths), 10, multiple=8):
+        longest = np.count_nonzero(features["t_token_ids"], axis=1).max()
+        assert features["t_token_ids"].shape[1] == min(-(-longest // 8) * 8, split.lengths.max())

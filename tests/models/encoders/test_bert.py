@@ -1,10 +1,12 @@
 import json
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
-from models.encoders.bert import load_reader, read_word_pieces
+from models.encoders.bert import layer_rates, load_reader, read_word_pieces
+from models.network import build_network
 from models.spec import BertOptions
 from pipeline import assets
 
@@ -43,6 +45,68 @@ def test_what_is_no_bert_is_told_with_the_way_out(load, tmp_path):
     for preset in (str(tmp_path), str(tmp_path / "none")):
         with pytest.raises(ValueError, match=rf"must be a BERT: `asset:minilm`.* Received: '{preset}' \("):
             load(preset)
+
+
+def learning(options):
+    return {variable.path for variable in load_reader(options).network.trainable_variables}
+
+
+def test_frozen_layers_do_not_learn(bert_preset):
+    everything = learning(BertOptions(preset=bert_preset))
+    assert any(path.startswith("token_embedding") for path in everything)
+    above = learning(BertOptions(preset=bert_preset, frozen_layers=1))
+    assert above == {path for path in everything if path.startswith("transformer_layer_1")}
+    assert learning(BertOptions(preset=bert_preset, frozen_layers=2)) == set()
+    with pytest.raises(ValueError, match="has 2 layers. Received: model.frozen_layers=3"):
+        load_reader(BertOptions(preset=bert_preset, frozen_layers=3))
+
+
+def test_with_lora_low_rank_changes_learn_and_begin_at_nothing(bert_preset):
+    plain = load_reader(BertOptions(preset=bert_preset))
+    lora = load_reader(BertOptions(preset=bert_preset, lora_rank=2))
+    names = {path.rpartition("/")[2] for path in (variable.path for variable in lora.network.trainable_variables)}
+    assert names == {"lora_kernel_a", "lora_kernel_b", "bias"}
+    count = sum(np.prod(variable.shape) for variable in lora.network.trainable_variables)
+    assert count < 0.2 * plain.network.count_params()
+    np.testing.assert_array_equal(read(lora, [2, 5, 3], [0, 0, 0]), read(plain, [2, 5, 3], [0, 0, 0]))
+    upper = learning(BertOptions(preset=bert_preset, lora_rank=2, frozen_layers=1))
+    assert all(path.startswith("transformer_layer_1") for path in upper)
+
+
+def test_with_lora_one_step_moves_the_changes_alone_and_they_are_saved(bert_spec, bert_preset, tmp_path):
+    spec = bert_spec.model_copy(update={"model": BertOptions(preset=bert_preset, lora_rank=2)})
+    network = build_network(spec, {"word_pieces": 70, "department_values": 2}, 2)
+    batch = {
+        "bert_token_ids": np.array([[2, 5, 3, 6, 3]] * 2, "int32"),
+        "bert_columns": np.array([[0, 0, 0, 1, 1]] * 2, "int32"),
+        "age_value": np.ones((2, 1), "float32"),
+        "age_missing": np.zeros((2, 1), "float32"),
+        "department_id": np.ones((2, 1), "int32"),
+    }
+    model = keras.Model(network.inputs, network.get_layer("logits").output)
+    model.compile(keras.optimizers.SGD(1.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = {variable.path: np.asarray(variable) for variable in network.get_layer("bert").weights}
+    for _ in range(2):  # in the first step the second of two factors is still 0
+        model.train_on_batch(batch, np.array([0, 1]))
+    variables = network.get_layer("bert").weights
+    moved = {variable.path for variable in variables if not np.array_equal(variable, before[variable.path])}
+    assert {path.rpartition("/")[2] for path in moved} == {"lora_kernel_a", "lora_kernel_b", "bias"}
+    network.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(batch)["logits"], network(batch)["logits"], rtol=1e-5, atol=1e-6)
+
+
+def test_rates_fall_from_layer_to_layer(bert_spec):
+    network = build_network(bert_spec, {"word_pieces": 70, "department_values": 2}, 2)
+    assert layer_rates(network, 1.0) == {}
+    rates = layer_rates(network, 0.5)
+    paths = {variable.path for variable in network.variables}
+    assert rates.keys() <= paths
+    by_layer = {path.split("/")[0]: rate for path, rate in rates.items()}
+    assert by_layer["transformer_layer_1"] == 0.5
+    assert by_layer["transformer_layer_0"] == 0.25
+    assert by_layer["token_embedding"] == by_layer["embeddings_layer_norm"] == 0.125
+    assert "logits" not in by_layer
 
 
 @pytest.mark.slow

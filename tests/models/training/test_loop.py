@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from models.input_fn import Split, read_split
 from models.network import build_network
+from models.spec import TrainOptions
 from models.training import loop
 from models.training.loop import class_weights, train
 
@@ -67,8 +68,8 @@ def test_another_seed_is_another_run(run, whole):
     assert run(seed=1)[1].curve != whole[1].curve
 
 
-@pytest.mark.parametrize("kill_at", [5, 13])  # in the middle of either epoch, after its first checkpoint
-def test_goes_on_after_a_kill_as_if_nothing_had_been(run, whole, monkeypatch, kill_at):
+def kill(monkeypatch, run, kill_at, **options):
+    """Trains until a kill at the step `kill_at`."""
     steps = iter(range(1, 1000))
 
     class Kill(loop.StopWithoutLoss):
@@ -79,10 +80,48 @@ def test_goes_on_after_a_kill_as_if_nothing_had_been(run, whole, monkeypatch, ki
     with monkeypatch.context() as patch:
         patch.setattr(loop, "StopWithoutLoss", Kill)
         with pytest.raises(Killed, match="at step"):
-            run("killed")
+            run("killed", **options)
+
+
+@pytest.mark.parametrize("kill_at", [5, 13])  # in the middle of either epoch, after its first checkpoint
+def test_goes_on_after_a_kill_as_if_nothing_had_been(run, whole, monkeypatch, kill_at):
+    kill(monkeypatch, run, kill_at)
     resumed, outcome = run("killed")
     assert outcome.curve == whole[1].curve
     assert same_weights(whole[0], resumed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "loss": "focal", "schedule": "linear"},
+        {"optimizer": "lion", "learning_rate": 1e-3, "gradient_accumulation_steps": 4},  # 3 of 4 batches are summed up
+        {"optimizer": "adafactor", "class_weights": "effective_number", "schedule": "constant"},
+    ],
+    ids=lambda options: options["optimizer"],
+)
+def test_every_option_has_its_state_in_the_checkpoint(run, monkeypatch, options):
+    network, outcome = run(**options)
+    kill(monkeypatch, run, 9 + 4, **options)
+    resumed, of_resumed = run("killed", **options)
+    assert of_resumed.curve == outcome.curve
+    assert same_weights(network, resumed)
+
+
+def test_a_focal_loss_is_less_than_cross_entropy_and_learns_too(run, whole):
+    _, focal = run(loss="focal", epochs=12, early_stopping_patience=0)
+    assert focal.curve[0]["loss"] < whole[1].curve[0]["loss"]
+    assert focal.curve[-1]["val_accuracy"] > 0.9
+
+
+def test_xla_gives_the_same_curve(spec, data, tmp_path):
+    model = spec.model.model_copy(update={"dropout": 0.0, "bigram_dropout": 0.0})  # chance depends on the padding
+    spec = spec.model_copy(update={"model": model})
+    curves = [
+        train_fresh(spec, data, tmp_path / str(compiled), epochs=1, jit_compile=compiled)[1].curve
+        for compiled in (False, True)
+    ]
+    assert curves[1][0] == pytest.approx(curves[0][0], rel=1e-3)
 
 
 def test_keeps_the_best_weights_and_stops(run, data):
@@ -98,7 +137,23 @@ def test_keeps_the_best_weights_and_stops(run, data):
 
 
 def test_balanced_weights_give_each_class_the_same_share():
-    np.testing.assert_allclose(class_weights(np.array([0, 1, 1, 1])), [2, 2 / 3])
+    options = TrainOptions(class_weights="balanced")
+    np.testing.assert_allclose(class_weights(np.array([0, 1, 1, 1]), options), [2, 2 / 3])
+
+
+def test_effective_numbers_lie_between_balanced_and_none():
+    labels = np.array([0] + [1] * 99)
+    by_beta = {
+        beta: class_weights(labels, TrainOptions(class_weights="effective_number", class_weights_beta=beta))
+        for beta in (0.0, 0.9, 0.999999)
+    }
+    np.testing.assert_allclose(by_beta[0.0], [1, 1])
+    np.testing.assert_allclose(by_beta[0.9][0] / by_beta[0.9][1], (1 - 0.9**99) / (1 - 0.9), rtol=1e-5)
+    np.testing.assert_allclose(
+        by_beta[0.999999], class_weights(labels, TrainOptions(class_weights="balanced")), rtol=1e-3
+    )
+    for weights in by_beta.values():
+        assert np.mean(weights[labels]) == pytest.approx(1)
 
 
 def test_class_weights_lift_the_rare_class(run, data):

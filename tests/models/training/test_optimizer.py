@@ -55,3 +55,65 @@ def test_biases_and_norms_do_not_decay():
 
 def test_gradients_are_clipped_by_their_common_norm():
     assert make_optimizer(TrainOptions(clip_norm=0.3), steps_per_epoch=1).global_clipnorm == 0.3
+
+
+def step(options, value=1.0, gradients=(1.0,), rates=None):
+    """A variable's value after a step for each gradient."""
+    layer = keras.layers.Dense(1, use_bias=False, name="dense")
+    layer.build((None, 1))
+    layer.set_weights([np.full((1, 1), value, "float32")])
+    optimizer = make_optimizer(options, steps_per_epoch=len(gradients), rates=rates or {})
+    optimizer.build(layer.trainable_weights)
+    for gradient in gradients:
+        optimizer.apply([np.full((1, 1), gradient, "float32")])
+    return float(np.asarray(layer.kernel)[0, 0])
+
+
+PLAIN = TrainOptions(epochs=1, learning_rate=0.1, weight_decay=0, warmup_ratio=0, schedule="constant", clip_norm=100)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        ("sgd", 1 - 0.1 * 0.5),
+        ("adam", 1 - 0.1),  # the first step of Adam is the sign of the gradient
+        ("adamw", 1 - 0.1),
+        ("lion", 1 - 0.1),
+        ("adafactor", 1 - 0.1),  # scaled by the size of the variable, which is 1
+    ],
+)
+def test_each_optimizer_steps_in_its_own_way(optimizer, expected):
+    assert step(PLAIN.model_copy(update={"optimizer": optimizer}), gradients=(0.5,)) == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def test_weight_decay_works_with_each_optimizer():
+    for optimizer in ("sgd", "adam", "adamw", "lion", "adafactor"):
+        options = PLAIN.model_copy(update={"optimizer": optimizer, "weight_decay": 0.5})
+        assert step(options, gradients=(0.0,)) == pytest.approx(1 - 0.1 * 0.5), optimizer
+
+
+def test_momentum_keeps_sgd_going():
+    options = PLAIN.model_copy(update={"optimizer": "sgd"})
+    assert step(options, gradients=(1.0, 0.0)) == pytest.approx(1 - 0.1 - 0.09)
+    assert step(options.model_copy(update={"momentum": 0.0}), gradients=(1.0, 0.0)) == pytest.approx(0.9)
+
+
+def test_accumulated_gradients_are_one_step_of_their_mean():
+    options = PLAIN.model_copy(update={"optimizer": "sgd", "gradient_accumulation_steps": 2})
+    assert step(options, gradients=(1.0,)) == 1
+    assert step(options, gradients=(1.0, 2.0)) == pytest.approx(1 - 0.1 * 1.5)
+
+
+def test_the_schedule_counts_steps_and_not_batches():
+    options = TrainOptions(epochs=2, learning_rate=0.1, warmup_ratio=0.1, gradient_accumulation_steps=5)
+    optimizer = make_optimizer(options, steps_per_epoch=50)
+    assert rate_at(optimizer, 2) == pytest.approx(0.1)
+    assert rate_at(optimizer, 20) == pytest.approx(0, abs=1e-7)
+
+
+def test_a_variable_can_learn_at_its_own_rate():
+    options = PLAIN.model_copy(update={"optimizer": "sgd"})
+    assert step(options, rates={"dense/kernel": 0.25}) == pytest.approx(1 - 0.025)
+    assert step(options, rates={"other": 0.25}) == pytest.approx(1 - 0.1)
