@@ -1,6 +1,10 @@
 """A run as a command: lock, log file, steps on the terminal, verdict."""
 
+import contextlib
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +38,7 @@ def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = Tru
     run_id = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S.%f")[:-3]
     log = workspace.logs / run_id / "tfx.log"
     try:
-        with locked(workspace), noise_to(log) as (_, err):
+        with locked(workspace), _scratch(), noise_to(log) as (_, err):
             console = RunConsole(err)
             console.say(f"[bold]{config.name}[/] run {run_id} in {escape(str(workspace.root))}")
             return _run(config, workspace, console, run_id, cache, log)
@@ -42,6 +46,22 @@ def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = Tru
         return _failed(str(error))
     except OSError as error:
         return _failed(f"The workspace {workspace.root} cannot be written: {error}.")
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[None]:
+    """One temporary folder for all that TFX and Beam leave in temporary folders; it goes with the run."""
+    before = tempfile.tempdir, os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="attention-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before[0]
+            if before[1] is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before[1]
 
 
 def _run(

@@ -18,9 +18,11 @@ def workspace(tmp_path_factory):
     return tmp_path_factory.mktemp("workspace")
 
 
-def test_the_first_run_pushes_a_version(attention, small_config, workspace, reviews):
+def test_the_first_run_pushes_a_version(attention, small_config, workspace, reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     done = attention("run", small_config, "--workspace", workspace, "--json")
     assert done.code == 0, done.err
+    assert list(tmp_path.iterdir()) == []
     result = done.result
     assert result["verdict"] == "pushed"
     assert result["version"] == 1
