@@ -23,7 +23,7 @@ def test_every_command_explains_itself(attention, command):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "Name a config file or a preset (reviews), or a table: --data FILE --label COLUMN."),
+        (["run"], "Name a config file or a preset (reviews, reviews_bert), or a table: --data FILE --label COLUMN."),
         (["run", "none.yaml"], "There is no config file none.yaml."),
         (["run", "--data", "a.csv"], "--data needs --label COLUMN"),
         (["run", "reviews", "--data", "a.csv", "--label", "b"], "Give a config file or --data, not both"),
