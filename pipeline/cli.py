@@ -12,12 +12,13 @@ import click
 
 from deploy.serving.commands import predict, server_flags, start_server
 from pipeline.assets import AssetError
-from pipeline.config import ConfigError, PipelineConfig, json_schema, load, override, parse
+from pipeline.config import ConfigError, MetadataError, PipelineConfig, json_schema, load, override, parse
 
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
 EXIT_CODES = {"pushed": 0, "promoted": 0, "unchanged": 0, "blocked": EXIT_BLOCKED, "rolled_back": EXIT_BLOCKED}
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("GLOG_minloglevel", "3")  # ML Metadata's
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
 
 
@@ -34,7 +35,7 @@ def plain_errors() -> Iterator[None]:
         yield
     except ConfigError as error:
         raise UsageFault(str(error)) from None
-    except AssetError as error:
+    except (AssetError, MetadataError) as error:
         raise click.ClickException(str(error)) from None
 
 

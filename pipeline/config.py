@@ -31,6 +31,10 @@ class ConfigError(ValueError):
     """The config cannot be used; the message lists every fault with its path."""
 
 
+class MetadataError(RuntimeError):
+    """The database that `metadata` names cannot be used; the message says which one and why."""
+
+
 class DataConfig(TableOptions):
     input: str | dict[Literal["train", "eval", "test"], str] = Field(
         description="A file, a glob or a folder; or one for each split; or `asset:NAME`."

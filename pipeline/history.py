@@ -3,18 +3,19 @@
 import datetime
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gates import Gate, read_gates
 from components.release_gate.options import METRICS_FILE
-from pipeline.config import MetadataConfig
+from pipeline.config import ConfigError, MetadataConfig
+from pipeline.metadata_store import open_store
 
+PIPELINE_TYPE = "pipeline"
 RUN_TYPE = "pipeline_run"
 NODE_TYPE = "node"
 CONFIG_TYPE = "PipelineConfig"
@@ -154,7 +155,7 @@ def connection_config(metadata: MetadataConfig, database_file: Path) -> mlmd.Con
     """The config's `metadata` group → ML Metadata's connection.
 
     Raises:
-        HistoryError: the variable that holds the password is not set.
+        ConfigError: the variable that holds the password is not set.
     """
     config = mlmd.ConnectionConfig()
     if metadata.type == "sqlite":
@@ -163,7 +164,7 @@ def connection_config(metadata: MetadataConfig, database_file: Path) -> mlmd.Con
         return config
     password = os.environ.get(metadata.password_variable)
     if password is None:
-        raise HistoryError(
+        raise ConfigError(
             f"`metadata.type: {metadata.type}` takes its password from the environment variable "
             f"{metadata.password_variable}, which is not set."
         )
@@ -187,17 +188,12 @@ class History:
     """The runs of one pipeline."""
 
     def __init__(self, connection: mlmd.ConnectionConfig, pipeline: str):
-        self._store = metadata_store.MetadataStore(connection)
+        self._store = open_store(connection)
         self._pipeline = pipeline
 
     def runs(self, limit: int | None = None) -> list[Run]:
         """Newest first."""
-        contexts = [
-            context
-            for context in self._contexts(RUN_TYPE)
-            if any(parent.name == self._pipeline for parent in self._store.get_parent_contexts_by_context(context.id))
-        ]
-        contexts.sort(key=lambda context: context.create_time_since_epoch, reverse=True)
+        contexts = sorted(self._contexts(), key=lambda context: context.create_time_since_epoch, reverse=True)
         return [self._run(context) for context in contexts[:limit]]
 
     def run(self, run_id: str) -> Run:
@@ -211,7 +207,7 @@ class History:
             if runs:
                 return runs[0]
             raise HistoryError(f"The pipeline {self._pipeline!r} has no run yet.")
-        context = next((each for each in self._contexts(RUN_TYPE) if each.name == run_id), None)
+        context = next((each for each in self._contexts() if each.name == run_id), None)
         if context is None:
             known = ", ".join(run.run_id for run in self.runs(limit=5)) or "none"
             raise HistoryError(f"There is no run of this id. Received: {run_id!r}; the newest: {known}.")
@@ -249,7 +245,7 @@ class History:
         """Marks steps that a killed run left open as interrupted. Only for the holder of the workspace's lock."""
         left = [
             execution
-            for context in self._contexts(RUN_TYPE)
+            for context in self._contexts()
             for execution in self._store.get_executions_by_context(context.id)
             if STATES.get(execution.last_known_state) == "running"
         ]
@@ -296,8 +292,11 @@ class History:
                     open_ids.append(event.artifact_id)
         return result
 
-    def _contexts(self, type_name: str) -> Iterable[mlmd.Context]:
-        return self._store.get_contexts_by_type(type_name)
+    def _contexts(self) -> list[mlmd.Context]:
+        """The runs of this pipeline; others may share the database."""
+        pipeline = self._store.get_context_by_type_and_name(PIPELINE_TYPE, self._pipeline)
+        children = self._store.get_children_contexts_by_context(pipeline.id) if pipeline else []
+        return [context for context in children if context.type == RUN_TYPE]
 
     def _place(self, execution_id: int) -> tuple[str, str]:
         """(node, run) of an execution."""

@@ -3,17 +3,18 @@
 import contextlib
 import logging
 import time
-from datetime import datetime
 from pathlib import Path
 
 from ml_metadata.errors import StatusError
+from tfx.orchestration import metadata
 
 from components.example_gen.errors import InputDataError
 from pipeline import release
-from pipeline.config import PipelineConfig
+from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
 from pipeline.dag import create_pipeline
 from pipeline.history import History, HistoryError, Run, Step, connection_config, property_of
+from pipeline.metadata_store import open_store
 from pipeline.step_reports import report
 from pipeline.workspace import Workspace
 
@@ -28,10 +29,6 @@ class StepFailedError(RuntimeError):
     def __init__(self, message: str, is_usage: bool = False):
         super().__init__(message)
         self.is_usage = is_usage
-
-
-def new_run_id() -> str:
-    return datetime.now().astimezone().strftime("%Y%m%d-%H%M%S.%f")[:-3]
 
 
 def run(
@@ -65,6 +62,7 @@ def run(
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     deployment = runner_utils.extract_local_deployment_config(ir)
     history = History(connection, config.name)
+    _check_owner(history, config, workspace)
     history.close_interrupted()
     config_file = _write_config(config, workspace, run_id)
 
@@ -93,6 +91,21 @@ def run(
     return history.run(run_id)
 
 
+def _check_owner(history: History, config: PipelineConfig, workspace: Workspace) -> None:
+    """In a database that is shared, a pipeline's name belongs to one workspace: its lock guards the open steps.
+
+    Raises:
+        ConfigError: the newest runs of this name were made elsewhere.
+    """
+    for run in history.runs(limit=3):
+        folder = Path(run.config_uri).parent.parent
+        if run.config_uri and folder.resolve() != workspace.logs.resolve():
+            raise ConfigError(
+                f"The pipeline {config.name!r} of this database belongs to another workspace ({folder.parent}): choose "
+                "another `name`, another `metadata.database`, or that --workspace."
+            )
+
+
 def _baseline_version(history: History, run_id: str, live_version: int) -> int:
     """The version that this run's model is compared with.
 
@@ -113,14 +126,22 @@ def _baseline_version(history: History, run_id: str, live_version: int) -> int:
     return int(property_of(baseline, "version") or 0)
 
 
+class _Metadata(metadata.Metadata):
+    """TFX's handle on ML Metadata, over our store."""
+
+    def __enter__(self) -> "_Metadata":
+        self._store = open_store(self._connection_config)
+        self._users += 1
+        return self
+
+
 def _launcher(node, ir, deployment, connection):
-    from tfx.orchestration import metadata
     from tfx.orchestration.local import runner_utils
     from tfx.orchestration.portable import launcher
 
     return launcher.Launcher(
         pipeline_node=node,
-        mlmd_connection=metadata.Metadata(connection),
+        mlmd_connection=_Metadata(connection),
         pipeline_info=ir.pipeline_info,
         pipeline_runtime_spec=ir.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, node.node_info.id),
@@ -133,7 +154,7 @@ def _failure(error: Exception, node_id: str, run_id: str, history: History, cons
     logging.getLogger("attention").exception("%s failed", node_id)
     cause = _innermost(error)
     message = _sentence(cause)
-    with contextlib.suppress(StatusError):  # a full disk, say, which the message tells already
+    with contextlib.suppress(StatusError, MetadataError):  # a full disk, say, which the message tells already
         history.record_error(run_id, node_id, message)
     console.finished(node_id, "failed", 0, message)
     return StepFailedError(f"{node_id}: {message}", isinstance(cause, InputDataError))

@@ -19,7 +19,7 @@ from deploy.serving.client_calls import tls_credentials
 from deploy.serving.model_config_file import ModelConfigFile
 from deploy.serving.model_server import LoadError, connect
 from deploy.serving.rollout import CANARY, PREVIOUS, STABLE, Rollout, SupersededError
-from pipeline.config import ConfigError, PipelineConfig
+from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.history import History, HistoryError, connection_config
 from pipeline.release_comparison import check_source, compare, judge
 from pipeline.release_history import ReleaseHistory, current_user
@@ -224,7 +224,7 @@ class Release:
                 self._rollout.move(after, before, keep_on_failure=going_back)
                 moved = True
             self._link(history, record, version)
-        except (StatusError, HistoryError) as error:
+        except (StatusError, HistoryError, MetadataError) as error:
             if not going_back:
                 raise
             if not moved:

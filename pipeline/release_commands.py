@@ -16,7 +16,7 @@ from deploy.serving.client_errors import PredictionError
 from deploy.serving.input_rows import read_rows, rows_of_lines
 from deploy.serving.model_config_file import RolloutError
 from deploy.serving.rollout import STABLE
-from pipeline.config import ConfigError, PipelineConfig
+from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.history import HistoryError, connection_config
 from pipeline.release import Outcome, Release, labelled_versions, model_config_file
 from pipeline.release_history import Change, ReleaseHistory
@@ -70,7 +70,7 @@ def push_canary(config: PipelineConfig, workspace: Workspace, version: int) -> s
     """
     try:
         outcome = Release(config, workspace).push_canary(version, "Pushed by a run.")
-    except (RolloutError, StatusError, HistoryError) as error:
+    except (RolloutError, StatusError, HistoryError, MetadataError) as error:
         return f"No label yet, `attention release` will give it: {error}"
     return f"Version {version} is {'stable' if outcome.verdict == 'promoted' else 'canary'} on the servers."
 
@@ -101,10 +101,7 @@ def show(config: PipelineConfig, workspace: Workspace, limit: int, as_json: bool
     """
     if config.metadata.type == "sqlite" and not workspace.metadata.exists():
         raise ConfigError(f"Nothing ran yet in {workspace.root}.")
-    try:
-        connection = connection_config(config.metadata, workspace.metadata)
-    except HistoryError as error:
-        raise ConfigError(str(error)) from None
+    connection = connection_config(config.metadata, workspace.metadata)
     changes = ReleaseHistory(connection, config.name).changes()[:limit]
     if as_json:
         for change in changes:
@@ -142,7 +139,7 @@ def _told(ask: Callable[[], Outcome]) -> dict[str, Any]:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         outcome = ask()
-    except (RolloutError, PredictionError, StatusError, HistoryError) as error:
+    except (RolloutError, PredictionError, StatusError, HistoryError, MetadataError) as error:
         outcome = Outcome("failed", None, str(error), {})
     seconds = time.monotonic() - started
     for gate in outcome.gates:

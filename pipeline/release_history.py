@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.history import STATES
+from pipeline.metadata_store import open_store
 
 EXECUTION_TYPE = "Release"
 CONTEXT_TYPE = "release"
@@ -61,7 +61,7 @@ class ReleaseHistory:
     """The moves of one model's labels."""
 
     def __init__(self, connection: mlmd.ConnectionConfig, model_name: str):
-        self._store = metadata_store.MetadataStore(connection)
+        self._store = open_store(connection)
         self._model_name = model_name
 
     def changes(self) -> list[Change]:

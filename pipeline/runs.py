@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.markup import escape
 
 from components.example_gen.errors import InputDataError
 from deploy.serving.model_config_file import RolloutError
-from pipeline.config import ConfigError, PipelineConfig
+from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
 from pipeline.workspace import Workspace, WorkspaceBusyError, locked
@@ -33,9 +34,7 @@ def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = Tru
     Returns:
         What `attention run --json` prints; always complete, whatever went wrong.
     """
-    from datetime import datetime
-
-    run_id = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S.%f")[:-3]
+    run_id = _new_run_id(config)
     log = workspace.logs / run_id / "tfx.log"
     try:
         with locked(workspace), _scratch(), noise_to(log) as (_, err):
@@ -46,6 +45,12 @@ def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = Tru
         return _failed(str(error))
     except OSError as error:
         return _failed(f"The workspace {workspace.root} cannot be written: {error}.")
+
+
+def _new_run_id(config: PipelineConfig) -> str:
+    """The time; where pipelines share a database, two may start at the same, so the name goes with it."""
+    moment = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S.%f")[:-3]
+    return moment if config.metadata.type == "sqlite" else f"{moment}-{config.name}"
 
 
 @contextlib.contextmanager
@@ -79,6 +84,10 @@ def _run(
         result = _nothing(str(error)) | {"exit_code": EXIT_USAGE}
     except RolloutError as error:
         result = _nothing(str(error))
+    except MetadataError as error:
+        result = _nothing(str(error))
+    except ConfigError as error:
+        result = _nothing(str(error)) | {"exit_code": EXIT_USAGE}
     except (OSError, StatusError) as error:
         result = _nothing(f"{workspace.root} cannot be written: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
@@ -103,7 +112,7 @@ def _recorded(config: PipelineConfig, workspace: Workspace, run_id: str) -> dict
     try:
         history = History(connection_config(config.metadata, workspace.metadata), config.name)
         return history.run(run_id).as_json()
-    except (HistoryError, StatusError):
+    except (HistoryError, StatusError, MetadataError):
         return _nothing("")
 
 
