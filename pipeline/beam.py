@@ -8,4 +8,7 @@ def pipeline_args(beam: BeamConfig) -> list[str]:
     mode, workers = ("in_memory", 1) if beam.runner == "direct" else ("multi_processing", beam.workers)
     # Without a worker image TFX builds a package of itself for every Beam node; local workers need none.
     image = "--sdk_container_image=unused"
-    return [image, "--runner=DirectRunner", f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
+    arguments = [image, "--runner=DirectRunner", f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
+    if beam.runner == "processes":
+        arguments.append("--beam_plugin=tensorflow_text")  # its ops are in the graphs that the workers load
+    return arguments

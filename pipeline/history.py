@@ -178,10 +178,19 @@ def connection_config(metadata: MetadataConfig, database_file: Path) -> mlmd.Con
     else:
         config.postgresql.MergeFrom(
             mlmd.PostgreSQLDatabaseConfig(
-                host=metadata.host, port=str(port), dbname=metadata.database, user=metadata.user, password=password
+                host=metadata.host,
+                port=str(port),
+                dbname=metadata.database,
+                user=metadata.user,
+                password=_libpq_value(password),
             )
         )
     return config
+
+
+def _libpq_value(text: str) -> str:
+    """Quoted for libpq's `name=value …`, into which ML Metadata puts it as it is."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 class History:
