@@ -19,7 +19,7 @@ demo: venv  ## Train on real reviews, gate, push, serve and ask (workspace/revie
 test: venv lint  ## Lint, import contracts, types and all tests
 	@$(BIN)/python -m pytest
 
-test-fast: venv  ## The tests that need no whole pipeline, server or kill
+test-fast: venv  ## The tests that need no whole pipeline, server, training, executor or kill (3 minutes)
 	@$(BIN)/python -m pytest -m "not slow" -q
 
 lint: venv

@@ -14,6 +14,8 @@ from models.trainer import run_fn
 from models.training import device
 from tests.models.conftest import make_rows, run_transform, write_split
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(spec, fn_args, tmp_path_factory):

@@ -15,6 +15,8 @@ from components.pusher import versions
 from components.schema_gen.options import ValidationOptions
 from components.schema_gen.schema import make_schema
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def schema(clean_table, tables, tmp_path_factory):

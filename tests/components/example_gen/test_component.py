@@ -8,6 +8,8 @@ from tfx.orchestration.pipeline import Pipeline
 from components.example_gen.component import ExampleGen
 from components.example_gen.inputs import resolve_inputs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run_pipeline(tmp_path, make_options):

@@ -14,6 +14,8 @@ from components.example_gen.errors import InputDataError
 from components.example_gen.executor import split_weights
 from components.example_gen.options import SplitRatio
 
+pytestmark = pytest.mark.slow
+
 
 def texts(rows):
     return sorted(row["review_text"] for row in rows)

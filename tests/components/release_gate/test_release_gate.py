@@ -18,6 +18,8 @@ from components.release_gate import executor
 from components.release_gate.options import ReleaseGateOptions
 from components.release_gate.quality import quality_gates
 
+pytestmark = pytest.mark.slow
+
 
 class Accuracy(metric_types.Metric):
     """`accuracy` and `error` of a model that says its class in `label`."""

@@ -11,6 +11,8 @@ from tfx.utils import path_utils
 from components.release_gate.options import ReleaseGateOptions
 from components.release_gate.serving_check import serving_gates
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(model_artifact, tmp_path):

@@ -13,6 +13,8 @@ from deploy.serving.status import ServingError
 from tests.deploy.serving.grpc_requests import good, predict_request, refused
 from tests.deploy.serving.running_server import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def base_path(tmp_path, exported):

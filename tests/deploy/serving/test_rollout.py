@@ -13,6 +13,8 @@ from deploy.serving.rollout import Rollout, SupersededError
 from tests.deploy.serving.certificates import Authority
 from tests.deploy.serving.running_server import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def base_path(exported, tmp_path):

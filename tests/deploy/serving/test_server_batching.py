@@ -18,6 +18,8 @@ from deploy.serving.flags import ServerOptions
 from tests.deploy.serving.grpc_requests import example, examples_request, good, predict_request, refused
 from tests.deploy.serving.running_server import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def batched(start, exported, tmp_path):

@@ -12,6 +12,8 @@ from models.spec import TrainOptions
 from models.training import loop
 from models.training.loop import class_weights, train
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"word_pieces": 200, "department_values": 2}
 
 
