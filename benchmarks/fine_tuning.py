@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality import SPLITS, read_rows
+from models.spec import BertOptions
 from pipeline import assets, config
 
 OURS, PADDED, DYNAMIC = "ours", "peer, padded to max_len", "peer, padded to the batch"
@@ -108,6 +109,8 @@ def run_peer(
 ) -> Found:
     """The peer on the rows that the pipeline dealt out."""
     resolved = config.parse(config.override(raw, settings))
+    if not isinstance(resolved.model, BertOptions):
+        raise SystemExit("The peer has a BERT alone; leave `model.encoder` as it is.")
     rows = {split: read_rows(place / "work" / "artifacts", split, ["text"])._asdict() for split in SPLITS}
     job = {
         "rows": rows,

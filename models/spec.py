@@ -87,6 +87,7 @@ class BertOptions(Options):
         0, ge=0, description="So many first layers, and the embeddings, do not learn; 0: all do."
     )
     layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of a layer over that of the one above it.")
+    head_rate: float = Field(1.0, gt=0, description="Rate of the weights that no preset brings, over all others' rate.")
     lora_rank: int = Field(0, ge=0, description="Learn low-rank changes of queries and values alone; 0: all weights.")
 
 

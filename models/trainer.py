@@ -103,7 +103,7 @@ def _layer_rates(network: keras.Model, spec: ModelSpec) -> dict[str, float]:
         return {}
     from models.encoders import bert  # keras-hub takes seconds to import
 
-    return bert.layer_rates(network, spec.model.layer_decay)
+    return bert.layer_rates(network, spec.model)
 
 
 def _check_labels(classes: list[str], train_split: Split, eval_split: Split) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_metadata.errors import StatusError
@@ -55,9 +56,10 @@ def run(
     connection = connection_config(config.metadata, workspace.metadata)
     live_version = release.live_version(config, workspace)
     labelled = set(release.labelled_versions(config, workspace).values())
-    pipeline = create_pipeline(
-        config, workspace, live_version, connection, enable_cache, conditional=False, protected_versions=labelled
-    )
+    with _told_by(console):  # it may fetch an asset
+        pipeline = create_pipeline(
+            config, workspace, live_version, connection, enable_cache, conditional=False, protected_versions=labelled
+        )
     ir = _compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     deployment = runner_utils.extract_local_deployment_config(ir)
@@ -66,10 +68,7 @@ def run(
     history.close_interrupted()
     config_file = _write_config(config, workspace, run_id)
 
-    logger = logging.getLogger(PROGRESS_LOGGER)
-    logger.addHandler(console)
-    logger.setLevel(logging.INFO)
-    try:
+    with _told_by(console):
         for node in (each.pipeline_node for each in ir.nodes):
             started = time.monotonic()
             if node.node_info.id == "BaselineModel":
@@ -86,9 +85,19 @@ def run(
                 history.record_config(run_id, str(config_file))
             if _closes_gate(console, history.step(run_id, node.node_info.id), time.monotonic() - started):
                 break
+    return history.run(run_id)
+
+
+@contextlib.contextmanager
+def _told_by(console: RunConsole) -> Iterator[None]:
+    """Shows progress and notices of what runs inside."""
+    logger = logging.getLogger(PROGRESS_LOGGER)
+    logger.addHandler(console)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
     finally:
         logger.removeHandler(console)
-    return history.run(run_id)
 
 
 def _check_owner(history: History, config: PipelineConfig, workspace: Workspace) -> None:

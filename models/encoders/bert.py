@@ -133,27 +133,28 @@ def _freeze(network: keras.Model, num_layers: int, options: BertOptions) -> None
                 inner.enable_lora(options.lora_rank)
 
 
-def layer_rates(network: keras.Model, decay: float) -> dict[str, float]:
+def layer_rates(network: keras.Model, options: BertOptions) -> dict[str, float]:
     """Shares of the learning rate that grow from the embeddings to the top (Howard and Ruder 2018, section 3.2).
 
     Args:
         network: as `build_network` makes it, with a BERT in it.
-        decay: share of a layer in the rate of the one above it.
+        options: `layer_decay`, the share of a layer in the rate of the one above it, and `head_rate`.
 
     Returns:
-        path of a variable → its share; that of the uppermost layer is `decay`. Empty if `decay` is 1.
+        path of a variable → its share: of the uppermost layer `layer_decay`, of weights outside of the BERT
+        `head_rate`. Empty if both are 1.
     """
-    if decay == 1:
+    if options.layer_decay == options.head_rate == 1:
         return {}
     reader = network.get_layer(_NAME)
     depths = _depths(reader)
     above = max(depths.values()) + 1
-    return {
-        variable.path: decay ** (above - depths[layer.name])
-        for layer in reader.layers
-        if layer.name in depths
-        for variable in layer.variables
-    }
+    rates = {variable.path: options.head_rate for variable in network.variables}
+    for layer in reader.layers:
+        if layer.name in depths:
+            share = options.layer_decay ** (above - depths[layer.name])
+            rates |= {variable.path: share for variable in layer.variables}
+    return rates
 
 
 def _depths(network: keras.Model) -> dict[str, int]:

@@ -1,0 +1,26 @@
+"""What a person is told of a run."""
+
+import io
+import logging
+
+from pipeline.console import PROGRESS_LOGGER, RunConsole
+
+
+def test_a_notice_is_a_line_and_progress_one_line_an_epoch(caplog):
+    stream = io.StringIO()
+    logger = logging.getLogger(PROGRESS_LOGGER)
+    console = RunConsole(stream)
+    logger.addHandler(console)
+    try:
+        with caplog.at_level(logging.INFO, logger=PROGRESS_LOGGER):
+            logger.warning("fetched %s, licence [%s]", "two files", "MIT")
+            for step in (1, 2):
+                progress = {"epoch": 1, "epochs": 1, "step": step, "steps": 2}
+                logger.info("step %d", step, extra={"progress": progress})
+    finally:
+        logger.removeHandler(console)
+    assert [line.strip() for line in stream.getvalue().splitlines()] == [
+        "fetched two files, licence [MIT]",
+        "step 1",
+        "step 2",
+    ]
