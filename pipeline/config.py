@@ -35,10 +35,23 @@ class MetadataError(RuntimeError):
     """The database that `metadata` names cannot be used; the message says which one and why."""
 
 
-class DataConfig(TableOptions):
-    input: str | dict[Literal["train", "eval", "test"], str] = Field(
-        description="A file, a glob or a folder; or one for each split; or `asset:NAME`."
+class WindowConfig(Options):
+    """A window that rolls over the spans of the input: the newest is tested on, and eval is cut from train."""
+
+    train: int = Field(
+        ge=1, description="How many spans before the newest are trained on; fewer, if no more are there."
     )
+
+
+Paths = str | list[str]
+
+
+class DataConfig(TableOptions):
+    input: Paths | dict[Literal["train", "eval", "test"], Paths] = Field(
+        description="A file, a glob or a folder, or several; or these for each split; or `asset:NAME`. One path may "
+        "hold {SPAN} (a number) or {DATE} (YYYYMMDD): the newest span is read, or those of `window`."
+    )
+    window: WindowConfig | None = Field(None, description="Spans to train on.")
     max_bad_ratio: float = Field(0.01, ge=0, le=1, description="Greatest share of rows in quarantine.")
 
 
@@ -243,7 +256,7 @@ class PipelineConfig(Options):
 
     def example_gen_options(self, quarantine_dir: str) -> ExampleGenOptions:
         """The part that ExampleGen gets."""
-        data = self.data.model_dump(exclude={"input", "max_bad_ratio"})
+        data = self.data.model_dump(exclude={"input", "window", "max_bad_ratio"})
         columns = [
             {"name": name, "column": feature.column, "type": feature.type, "required": feature.required}
             for name, feature in self.features.items()

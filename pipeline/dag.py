@@ -15,7 +15,7 @@ from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
 from components.schema_gen.component import SchemaGen
 from models.spec import SPEC_KEY, BertOptions
-from pipeline import assets, beam, evaluation
+from pipeline import assets, beam, evaluation, spans
 from pipeline.config import PipelineConfig
 from pipeline.workspace import Workspace
 
@@ -140,12 +140,7 @@ def create_pipeline(
 
 
 def _example_gen(config: PipelineConfig, workspace: Workspace) -> BaseNode:
-    source = config.data.input
-    if isinstance(source, str):
-        resolved: str | dict[str, str] = assets.resolve(source)
-    else:
-        resolved = {split: assets.resolve(path) for split, path in source.items()}
-    input_base, patterns = resolve_inputs(resolved)
+    input_base, patterns = resolve_inputs(spans.with_files(config).data.input)
     return ExampleGen(
         input_base=input_base, inputs=patterns, options=config.example_gen_options(str(workspace.quarantine))
     )

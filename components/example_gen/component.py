@@ -26,12 +26,12 @@ class ExampleGen(component.FileBasedExampleGen):
 
         Args:
             input_base: folder below which the patterns lie; with `inputs`, what `resolve_inputs` returns.
-            inputs: (split, pattern) of each input split.
+            inputs: (split, pattern) of each path; a split may have several.
             options: what to read, how to split, which rows to refuse.
         """
         splits = [example_gen_pb2.Input.Split(name=name, pattern=pattern) for name, pattern in inputs]
         output_config = example_gen_pb2.Output()
-        if [name for name, _ in inputs] == [WHOLE]:
+        if {name for name, _ in inputs} == {WHOLE}:
             for name, weight in options.split.model_dump().items():
                 output_config.split_config.splits.add(name=name, hash_buckets=weight)
         super().__init__(

@@ -110,16 +110,19 @@ def _plan(exec_properties: dict[str, Any], options: ExampleGenOptions) -> list[U
     base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
     config = example_gen_pb2.Input()
     json_format.Parse(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
-    patterns = {split.name: os.path.join(base, split.pattern) for split in config.splits}
-    found = {name: data_files(matching_files(pattern)) for name, pattern in patterns.items()}
-    for name, paths in found.items():
+    found: dict[str, list[str]] = {}
+    for split in config.splits:
+        pattern = os.path.join(base, split.pattern)
+        paths = data_files(matching_files(pattern))
         if not paths:
-            raise InputDataError(f"No data file matches `{patterns[name]}`.")
+            raise InputDataError(f"No data file matches `{pattern}`.")
+        of_split = found.setdefault(split.name, [])
+        of_split += [path for path in paths if path not in of_split]
     everything = [path for paths in found.values() for path in paths]
     shared = shared_folder([os.path.dirname(path) for path in everything])
     units: list[Unit] = []
-    for split, paths in found.items():
-        weights = split_weights(split, list(found), options.split)
+    for name, paths in found.items():
+        weights = split_weights(name, list(found), options.split)
         for path in paths:
             planned = plan_file(
                 path,

@@ -3,7 +3,8 @@
 import glob
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from components.example_gen.errors import InputDataError
 from components.example_gen.files import is_remote
@@ -12,22 +13,24 @@ from components.example_gen.options import SPLITS
 WHOLE = "all"
 """Name of the one input split that is cut into train, eval and test by us."""
 
+Paths = str | Sequence[str]
 
-def resolve_inputs(data: str | dict[str, str]) -> tuple[str, list[tuple[str, str]]]:
+
+def resolve_inputs(data: Paths | Mapping[Any, Paths]) -> tuple[str, list[tuple[str, str]]]:
     """Finds the folder and the file patterns of the user's data.
 
     Args:
-        data: a file, glob or folder; or one of these for each split that already exists. A path may hold TFX's
+        data: a file, glob or folder, or several; or these for each split that already exists. A path may hold TFX's
             `{SPAN}`, `{VERSION}` or `{YYYY}`, `{MM}`, `{DD}`.
 
     Returns:
-        The input base and one (split, pattern) per input split; the one split is named `all` when `data` is one path.
+        The input base and one (split, pattern) per path; where `data` names no splits, the one split is named `all`.
         Characters that a glob would read are escaped.
 
     Raises:
         InputDataError: a path names nothing, a split's name is not known, or there is no train split.
     """
-    if isinstance(data, dict):
+    if isinstance(data, Mapping):
         unknown = [name for name in data if name not in SPLITS]
         if unknown:
             raise InputDataError(f"Splits are named {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
@@ -36,9 +39,14 @@ def resolve_inputs(data: str | dict[str, str]) -> tuple[str, list[tuple[str, str
         paths = {name: data[name] for name in SPLITS if name in data}
     else:
         paths = {WHOLE: data}
-    patterns = {name: _pattern(path) for name, path in paths.items()}
-    base = shared_folder([_literal_folder(pattern) for pattern in patterns.values()])
-    return base, [(name, pattern[len(base) :].lstrip("/")) for name, pattern in patterns.items()]
+    patterns = [(name, _pattern(path)) for name, given in paths.items() for path in paths_of(given)]
+    base = shared_folder([_literal_folder(pattern) for _, pattern in patterns])
+    return base, [(name, pattern[len(base) :].lstrip("/")) for name, pattern in patterns]
+
+
+def paths_of(given: Paths) -> list[str]:
+    """One path or several, as a list."""
+    return [given] if isinstance(given, str) else list(given)
 
 
 def shared_folder(folders: Sequence[str]) -> str:

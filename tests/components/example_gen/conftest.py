@@ -86,7 +86,12 @@ def run_example_gen(tmp_path: Path, make_options: Callable[..., ExampleGenOption
     def run(data: Any, beam_arguments: list[str] = IN_MEMORY, **changes: Any) -> Outcome:
         nonlocal runs
         runs += 1
-        data = {split: str(path) for split, path in data.items()} if isinstance(data, dict) else str(data)
+        if isinstance(data, dict):
+            data = {
+                split: list(map(str, path)) if isinstance(path, list) else str(path) for split, path in data.items()
+            }
+        else:
+            data = str(data)
         options = make_options(**changes)
         node = ExampleGen(*resolve_inputs(data), options)
         examples = standard_artifacts.Examples()

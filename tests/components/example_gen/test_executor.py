@@ -102,6 +102,16 @@ def test_given_splits_are_kept_and_a_missing_eval_is_cut_from_train(run_example_
     assert 5 < len(outcome.rows("eval")) < 50
 
 
+def test_a_split_of_several_paths_holds_the_rows_of_all_once(run_example_gen, write_reviews):
+    days = [write_reviews(f"day-{day}.csv", 40, start=1000 * day) for day in range(4)]
+    outcome = run_example_gen({"train": [*days[:3], days[0]], "test": days[3]})
+    assert texts(outcome.rows("test")) == sorted(f"review number {row}" for row in range(3000, 3040))
+    trained = [row for day in range(3) for row in range(1000 * day, 1000 * day + 40)]
+    assert sorted(texts(outcome.rows("train")) + texts(outcome.rows("eval"))) == sorted(
+        f"review number {row}" for row in trained
+    )
+
+
 def test_train_gives_only_what_is_missing():
     ratio = SplitRatio(train=8, eval=1, test=2)
     assert split_weights("all", ["all"], ratio) == (("train", 8), ("eval", 1), ("test", 2))

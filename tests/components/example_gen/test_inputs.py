@@ -31,6 +31,15 @@ def test_splits_share_a_base(tmp_path):
     assert resolve_inputs(data) == (str(tmp_path), [("train", "one/a.csv"), ("test", "two/b.csv")])
 
 
+def test_a_split_may_have_several_paths(tmp_path):
+    for name in ("a.csv", "b.csv", "c.csv"):
+        (tmp_path / name).touch()
+    several = [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"]
+    assert resolve_inputs(several) == (str(tmp_path), [("all", "a.csv"), ("all", "b.csv")])
+    base, patterns = resolve_inputs({"test": f"{tmp_path}/c.csv", "train": several})
+    assert (base, patterns) == (str(tmp_path), [("train", "a.csv"), ("train", "b.csv"), ("test", "c.csv")])
+
+
 @pytest.mark.parametrize("name", ["a[1].csv", "wh*t?.csv", "folder [2]/a.csv"])
 def test_the_pattern_of_a_name_with_glob_characters_matches_that_file_only(tmp_path, name):
     for each in (name, "a1.csv", "what1.csv", "folder 2/a.csv"):
