@@ -107,7 +107,7 @@ class Server:
         self.options = {"env": {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries), "LC_ALL": "C"}, "cwd": data}
         self.drop = []
         if os.geteuid() == 0:
-            rights = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+            rights = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
             self.drop = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *rights]
 
     def run(self, program, *arguments, **options):
