@@ -15,6 +15,7 @@ setup(
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "click>=8.1,<9",
+        "cronsim>=2.7,<3",
         "grpcio-health-checking>=1.60",
         "grpcio-reflection>=1.60",
         "aiohttp>=3.9,<4",

@@ -16,6 +16,7 @@ from pipeline.config import ConfigError, MetadataError, PipelineConfig, json_sch
 
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
 EXIT_CODES = {"pushed": 0, "promoted": 0, "unchanged": 0, "blocked": EXIT_BLOCKED, "rolled_back": EXIT_BLOCKED}
+EXIT_CODES |= {"not_due": 0, "busy": 0}
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GLOG_minloglevel", "3")  # ML Metadata's
@@ -116,6 +117,37 @@ def run(context, config, data, label, settings, workspace, as_json, no_cache) ->
         resolved = resolve_config(config, data, label, settings)
         place = workspace_of(resolved, workspace)
         result = runs.run_and_tell(resolved, place, cache=not no_cache)
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    context.exit(EXIT_CODES.get(result["verdict"], result.get("exit_code", EXIT_FAILED)))
+
+
+@main.command()
+@with_config
+@click.option("--once", is_flag=True, help="Look once, run if a trigger says so, and end: for cron and CronJobs.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON on standard output for each run.")
+@click.pass_context
+def schedule(context, config, data, label, settings, workspace, once, as_json) -> None:
+    """Retrain whenever a trigger of the config's `schedule` says so: a time, new data, so many new rows.
+
+    \b
+    attention schedule reviews.yaml          waits and runs until it is told to end
+    attention schedule reviews.yaml --once   one look, at most one run
+
+    What was tried is kept in WORKSPACE/schedule.json; what a kill or a full disk cut off goes on at the next look. A
+    run that failed is tried again, one that a gate blocked is not. SIGTERM and Ctrl-C end it after the step under way,
+    a second time at once. Exit codes of --once: 0 pushed, nothing new, nothing due or another run at work, 3 blocked
+    by a gate, 2 wrong usage, config or input, 1 anything else.
+    """
+    from pipeline.schedule import command
+
+    with plain_errors():
+        resolved = resolve_config(config, data, label, settings)
+        place = workspace_of(resolved, workspace)
+        if not once:
+            command.wait_and_run(resolved, place, command.arguments(config, data, label, settings, workspace), as_json)
+            return
+        result = command.look_once(resolved, place)
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
     context.exit(EXIT_CODES.get(result["verdict"], result.get("exit_code", EXIT_FAILED)))

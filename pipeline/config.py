@@ -23,6 +23,7 @@ from models.spec import (
     TextOptions,
     TrainOptions,
 )
+from pipeline.schedule.options import ScheduleOptions
 
 FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -164,6 +165,7 @@ class PipelineConfig(Options):
     serving: ServingConfig = ServingConfig()
     beam: BeamConfig = BeamConfig()
     metadata: MetadataConfig = MetadataConfig()
+    schedule: ScheduleOptions = ScheduleOptions()
 
     @model_validator(mode="before")
     @classmethod

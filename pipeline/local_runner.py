@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml_metadata.errors import StatusError
@@ -33,7 +33,12 @@ class StepFailedError(RuntimeError):
 
 
 def run(
-    config: PipelineConfig, workspace: Workspace, console: RunConsole, run_id: str, enable_cache: bool = True
+    config: PipelineConfig,
+    workspace: Workspace,
+    console: RunConsole,
+    run_id: str,
+    enable_cache: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Run:
     """Runs every node that has something new to do.
 
@@ -43,11 +48,13 @@ def run(
         console: shows the steps.
         run_id: name of the run in ML Metadata.
         enable_cache: False runs every node again.
+        stopped: asked before each node whether the run is to end there.
 
     Returns:
         The run as recorded; `verdict` and `why` say how it ended.
 
     Raises:
+        KeyboardInterrupt: it was stopped.
         ValueError: the config does not fit the input.
     """
     from tfx.orchestration.local import runner_utils
@@ -70,6 +77,8 @@ def run(
 
     with _told_by(console):
         for node in (each.pipeline_node for each in ir.nodes):
+            if stopped():
+                raise KeyboardInterrupt
             started = time.monotonic()
             if node.node_info.id == "BaselineModel":
                 version = _baseline_version(history, run_id, live_version)

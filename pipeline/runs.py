@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,22 @@ EXIT_USAGE = 2
 DISK_IS_FULL_BYTES = 1 << 20
 
 
-def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = True) -> dict[str, Any]:
+def run_and_tell(
+    config: PipelineConfig, workspace: Workspace, cache: bool = True, stopped: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Runs the pipeline and says on standard error what happens.
 
     Args:
         config: what to do.
         workspace: where.
         cache: whether unchanged steps are taken from earlier runs.
+        stopped: asked before each step whether the run is to end there.
 
     Returns:
         What `attention run --json` prints; always complete, whatever went wrong.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted or stopped.
     """
     run_id = _new_run_id(config)
     log = workspace.logs / run_id / "tfx.log"
@@ -40,7 +46,7 @@ def run_and_tell(config: PipelineConfig, workspace: Workspace, cache: bool = Tru
         with locked(workspace), _scratch(), noise_to(log) as (_, err):
             console = RunConsole(err)
             console.say(f"[bold]{config.name}[/] run {run_id} in {escape(str(workspace.root))}")
-            return _run(config, workspace, console, run_id, cache, log)
+            return _run(config, workspace, console, run_id, cache, log, stopped)
     except WorkspaceBusyError as error:
         return _failed(str(error))
     except OSError as error:
@@ -70,12 +76,18 @@ def _scratch() -> Iterator[None]:
 
 
 def _run(
-    config: PipelineConfig, workspace: Workspace, console: RunConsole, run_id: str, cache: bool, log: Path
+    config: PipelineConfig,
+    workspace: Workspace,
+    console: RunConsole,
+    run_id: str,
+    cache: bool,
+    log: Path,
+    stopped: Callable[[], bool],
 ) -> dict[str, Any]:
     with console.step("starting TensorFlow and TFX"):
         from pipeline import local_runner
     try:
-        result = local_runner.run(config, workspace, console, run_id, cache).as_json()
+        result = local_runner.run(config, workspace, console, run_id, cache, stopped).as_json()
     except local_runner.StepFailedError as error:
         result = _recorded(config, workspace, run_id) | {"verdict": "failed", "why": str(error)}
         if error.is_usage:

@@ -12,6 +12,10 @@ class WorkspaceBusyError(RuntimeError):
     """Another run holds the workspace."""
 
 
+_held: set[Path] = set()
+"""Workspaces that this process holds."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folders of one pipeline."""
@@ -47,9 +51,15 @@ class Workspace:
 def locked(workspace: Workspace) -> Iterator[None]:
     """Holds the workspace for one run. The kernel lets go when the process ends, however it ends.
 
+    Who holds it may take it again: the scheduler holds it from its look at the input until what came of the run is
+    written down.
+
     Raises:
         WorkspaceBusyError: another process holds it.
     """
+    if workspace.root in _held:
+        yield
+        return
     workspace.root.mkdir(parents=True, exist_ok=True)
     path = workspace.root / ".lock"
     with open(path, "a+", encoding="utf-8") as lock:
@@ -66,4 +76,8 @@ def locked(workspace: Workspace) -> Iterator[None]:
         lock.truncate()
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        _held.add(workspace.root)
+        try:
+            yield
+        finally:
+            _held.discard(workspace.root)

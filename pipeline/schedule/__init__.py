@@ -1,0 +1,1 @@
+"""Scheduled retraining: what makes a run due, what was tried, and the loop between runs."""
