@@ -37,7 +37,7 @@ from pipeline.workspace import Workspace
 DEMO = "demo"
 SPLITS = ("train", "eval", "test")
 C_TRIED = (0.1, 0.3, 1.0)
-NGRAMS_TRIED = ((1, 1), (1, 2))
+NGRAMS_TRIED = {"word": ((1, 1), (1, 2)), "char": ((1, 1), (1, 2))}
 
 
 class Rows(NamedTuple):
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--table", action="append", help="A table, or SPLIT=TABLE; default: the demo table.")
     parser.add_argument("--label", help="Column that holds the class.")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="PATH=VALUE")
+    parser.add_argument("--analyzer", choices=NGRAMS_TRIED, default="word", help="char: of scripts without spaces.")
     parser.add_argument("--splits", type=int, default=1, help="How often the rows are dealt out; default: 1.")
     arguments = parser.parse_args()
     tables = tuple(table for table in arguments.table or () if table != DEMO)
@@ -64,11 +65,11 @@ def main() -> None:
     for seed in range(arguments.splits):
         settings = (*arguments.settings, f"data.split_seed={seed}")
         config = resolve_config(None if tables else Path("reviews"), tables, arguments.label, settings)
-        scores.append(compare(config))
+        scores.append(compare(config, arguments.analyzer))
         show(scores)
 
 
-def compare(config: PipelineConfig) -> tuple[Score, Score]:
+def compare(config: PipelineConfig, analyzer: str) -> tuple[Score, Score]:
     """Self-attention and the SVM on one split."""
     with tempfile.TemporaryDirectory() as temporary:
         workspace = Workspace(Path(temporary))
@@ -77,7 +78,7 @@ def compare(config: PipelineConfig) -> tuple[Score, Score]:
             raise SystemExit(f"The pipeline gave no metrics: {result['verdict']}.")
         names = [name for name, feature in config.features.items() if feature.type == "text"]
         rows = {split: read_rows(workspace.artifacts, split, names) for split in SPLITS}
-    return score_pipeline(result), score_svm(rows)
+    return score_pipeline(result), score_svm(rows, analyzer)
 
 
 def score_pipeline(result: dict[str, Any]) -> Score:
@@ -86,13 +87,13 @@ def score_pipeline(result: dict[str, Any]) -> Score:
     return Score("self-attention", metrics["accuracy"], metrics["macro_f1"], result["seconds"]["Trainer"])
 
 
-def score_svm(rows: dict[str, Rows]) -> Score:
+def score_svm(rows: dict[str, Rows], analyzer: str) -> Score:
     """Chooses an SVM by the eval split and judges it by the test split; seconds are those of the chosen one."""
     best = (-1.0, Score("", 0.0, 0.0, 0.0))
-    for ngrams in NGRAMS_TRIED:
+    for ngrams in NGRAMS_TRIED[analyzer]:
         for c in C_TRIED:
             began = time.monotonic()
-            vectorizer = TfidfVectorizer(ngram_range=ngrams, sublinear_tf=True)
+            vectorizer = TfidfVectorizer(analyzer=analyzer, ngram_range=ngrams, sublinear_tf=True)
             svm = LinearSVC(C=c).fit(vectorizer.fit_transform(rows["train"].texts), rows["train"].labels)
             seconds = time.monotonic() - began
             predicted = {split: svm.predict(vectorizer.transform(rows[split].texts)) for split in ("eval", "test")}
@@ -101,7 +102,7 @@ def score_svm(rows: dict[str, Rows]) -> Score:
                 truth = rows["test"].labels
                 accuracy = accuracy_score(truth, predicted["test"])
                 macro_f1 = f1_score(truth, predicted["test"], average="macro")
-                best = on_eval, Score(f"TF-IDF {ngrams} + linear SVM, C={c}", accuracy, macro_f1, seconds)
+                best = on_eval, Score(f"{analyzer} {ngrams}, C={c}", accuracy, macro_f1, seconds)
     return best[1]
 
 
