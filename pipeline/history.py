@@ -155,13 +155,16 @@ def connection_config(metadata: MetadataConfig, database_file: Path) -> mlmd.Con
     """The config's `metadata` group → ML Metadata's connection.
 
     Raises:
-        ConfigError: the variable that holds the password is not set.
+        ConfigError: a part is missing, or the variable that holds the password is not set.
     """
     config = mlmd.ConnectionConfig()
     if metadata.type == "sqlite":
         config.sqlite.filename_uri = str(database_file)
         config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         return config
+    for name in ("host", "database", "user"):
+        if not getattr(metadata, name):  # ML Metadata would end the process
+            raise ConfigError(f"`metadata.type: {metadata.type}` needs `metadata.{name}`.")
     password = os.environ.get(metadata.password_variable)
     if password is None:
         raise ConfigError(
