@@ -116,7 +116,10 @@ class TrainOptions(Options):
     early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval accuracy; 0: never stop.")
     checkpoint_every_steps: int = Field(500, ge=1)
     mixed_precision: bool = Field(False, description="float16 where there is a GPU.")
-    jit_compile: bool = Field(False, description="Compile the training by XLA; texts are then padded in steps of 32.")
+    jit_compile: bool = Field(
+        False,
+        description="Compile the training by XLA; texts are then padded in steps of 32, and two trainings may differ.",
+    )
     seed: int = 0
 
 

@@ -60,7 +60,8 @@ def run_fn(fn_args: "FnArgs") -> None:
     _check_labels(classes, train_split, eval_split)
 
     keras.utils.set_random_seed(spec.train.seed)
-    tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
+    if not spec.train.jit_compile:  # XLA has no such promise
+        tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
     sizes = {name: len(entries) for name, entries in vocabularies.items()}
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
         network = build_network(spec, sizes, len(classes))
