@@ -42,7 +42,7 @@ def cooccurrence_embeddings(texts: list[tf.RaggedTensor], vocabulary_size: int, 
             counts = counts + sp.coo_array((weights, pairs), shape=counts.shape).tocsr()
     ppmi = _ppmi(counts + counts.T)
     vectors = np.zeros((vocabulary_size, hidden_dim), np.float32)
-    rank = min(hidden_dim, vocabulary_size - 1, np.count_nonzero(np.diff(ppmi.indptr)))
+    rank = min(hidden_dim, vocabulary_size - 1, int(np.count_nonzero(np.diff(ppmi.indptr))))
     if rank < 1:
         return vectors
     with threadpool_limits(1, user_api="blas"):  # many small products: threads only wait for each other, for a minute
