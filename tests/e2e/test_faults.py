@@ -166,11 +166,43 @@ def curve(workspace):
     return json.loads(path.read_text(encoding="utf-8"))["curve"]
 
 
-def test_ctrl_c_says_that_the_next_run_goes_on(small_config, tmp_path):
-    run = Run(small_config, tmp_path / "workspace")
-    run.wait_for("ExampleGen")
+@pytest.fixture
+def few_reviews(reviews, tmp_path):
+    return f"data.input={write_csv(reviews.slice(0, 1000), tmp_path / 'reviews.csv')}"
+
+
+def ctrl_c(run):
+    """Interrupts a run; it has to say so in one sentence and to end by itself."""
     os.kill(run.process.pid, signal.SIGINT)
     _, err = run.process.communicate(timeout=120)
     assert run.process.returncode == 1
-    assert "interrupted" in err
+    assert "interrupted: finished steps are kept; run it again and it goes on from here." in err
     assert "Traceback" not in err
+
+
+def test_ctrl_c_says_that_the_next_run_goes_on(small_config, tmp_path):
+    run = Run(small_config, tmp_path / "workspace")
+    run.wait_for("ExampleGen")
+    ctrl_c(run)
+
+
+def test_ctrl_c_while_training_and_while_evaluating_costs_neither(attention, small_config, few_reviews, tmp_path):
+    workspace = tmp_path / "workspace"
+    settings = (few_reviews, "train.epochs=4", "train.checkpoint_every_steps=1", "evaluation.gates.accuracy.min=0.1")
+
+    run = Run(small_config, workspace, *settings)
+    run.wait_for("epoch 3/4")
+    ctrl_c(run)
+
+    run = Run(small_config, workspace, *settings)
+    run.wait_for("BaselineModel")  # its line comes when it is done: the Evaluator is at work
+    assert "epoch 1/4" not in "".join(run.lines), "the training began anew"
+    time.sleep(1)
+    ctrl_c(run)
+
+    done = attention("run", small_config, "-w", workspace, "--json", *flags(settings))
+    assert done.result["verdict"] == "pushed", done.err
+    seconds = done.result["seconds"]
+    assert seconds["Transform"] == seconds["Trainer"] == 0 < seconds["Evaluator"]
+    listed = [json.loads(line) for line in attention("runs", small_config, "-w", workspace, "--json").out.splitlines()]
+    assert [each["verdict"] for each in listed] == ["pushed", "interrupted", "interrupted"]
