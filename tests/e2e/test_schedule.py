@@ -1,0 +1,132 @@
+"""Five days under the scheduler: good, good, other labels, a broken file, good again; a kill amid a run."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.e2e.conftest import attention_process, versions, write_csv
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+ROWS_A_DAY = 400
+
+
+@pytest.fixture(scope="module")
+def config(small_config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("days")
+    raw = yaml.safe_load(small_config.read_text(encoding="utf-8"))
+    raw["data"] |= {"input": f"{folder}/reviews-{{DATE}}.csv", "window": {"train": 2}}
+    raw["model"] = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2}
+    raw["text"] = {"vocabulary_size": 300}
+    raw["train"] = {"epochs": 1}
+    raw["evaluation"] = {"gates": {"accuracy": {"min": 0.1}}}
+    raw["schedule"] = {"new_data": True, "settle_seconds": 0, "retry": {"attempts": 2, "pause_seconds": 0}}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def arrive(config, reviews):
+    """Puts a day's file beside the config, as a shop would: written elsewhere, then moved."""
+
+    def put(day, share_of_unhappy=None, content=None):
+        path = config.parent / f"reviews-202601{day:02}.csv"
+        table = reviews.slice((day - 1) * ROWS_A_DAY, ROWS_A_DAY)
+        if share_of_unhappy is not None:
+            labels = np.array(reviews["Recommended IND"])
+            few, many = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+            unhappy = int(ROWS_A_DAY * share_of_unhappy)
+            table = reviews.take(np.concatenate([few[: ROWS_A_DAY - unhappy], many[:unhappy]]))
+        partial = path.with_suffix(".part")
+        if content is None:
+            write_csv(table, partial)
+        else:
+            partial.write_text(content, encoding="utf-8")
+        partial.rename(path)
+        return path
+
+    return put
+
+
+def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, tmp_path):
+    workspace = tmp_path / "workspace"
+
+    def look():
+        done = attention("schedule", config, "-w", workspace, "--once", "--json")
+        assert "Traceback" not in done.err
+        return done
+
+    arrive(1)
+    process = attention_process("schedule", config, "-w", workspace, "--once", "--json", start_new_session=True)
+    for line in process.stderr:
+        if "ExampleGen" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert json.loads((workspace / "schedule.json").read_text())["pending"]["at_work"]
+    done = look()
+    assert (done.code, done.result["verdict"], done.result["version"]) == (0, "pushed", 1), done.err
+    assert "again, due by new_data" in done.err
+    assert done.result["rows"]["read"] == ROWS_A_DAY
+    assert look().result["verdict"] == "not_due"
+
+    arrive(2)
+    done = look()
+    assert (done.code, done.result["verdict"], done.result["version"]) == (0, "pushed", 2), done.err
+    assert done.result["rows"]["read"] == 2 * ROWS_A_DAY
+
+    arrive(3, share_of_unhappy=0.8)
+    done = look()
+    assert (done.code, done.result["verdict"]) == (3, "blocked"), done.err
+    assert any(not gate["passed"] and "label" in gate["name"] + gate["why"] for gate in done.result["gates"])
+    assert look().result["verdict"] == "not_due", "what a gate blocked is not tried again"
+
+    broken = arrive(4, content="Review Text,Title\nhalf a fi")
+    done = look()
+    assert (done.code, done.result["verdict"], done.result["attempt"]) == (2, "failed", 1), done.err
+    assert broken.name in done.result["why"]
+    assert look().result["attempt"] == 2
+    assert look().result["verdict"] == "not_due", "given up until the data changes"
+    assert versions(workspace) == [1, 2]
+
+    for day in (3, 4):  # the shop sends both again
+        arrive(day)
+    done = look()
+    assert (done.code, done.result["verdict"], done.result["version"]) == (0, "pushed", 3), done.err
+    assert done.result["rows"]["read"] == 3 * ROWS_A_DAY
+    assert versions(workspace) == [1, 2, 3]
+    told = [json.loads(line) for line in attention("runs", config, "-w", workspace, "--json").out.splitlines()]
+    assert [each["verdict"] for each in told] == [
+        "pushed",
+        "failed",
+        "failed",
+        "blocked",
+        "pushed",
+        "pushed",
+        "interrupted",
+    ]
+
+
+def test_a_signal_ends_a_run_after_the_step_under_way(config, arrive, tmp_path):
+    workspace = tmp_path / "workspace"
+    arrive(1)
+    process = attention_process("schedule", config, "-w", workspace, "--once", "--json")
+    told = []
+    for line in process.stderr:
+        told.append(line)
+        if "ExampleGen" in line and "s  " in line:  # its last line: StatisticsGen is at work
+            process.terminate()
+            break
+    out, rest = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert json.loads(out)["verdict"] == "interrupted"
+    assert "interrupted" in rest
+    assert "Traceback" not in rest
+    assert "Trainer" not in rest
+    pending = json.loads((workspace / "schedule.json").read_text())["pending"]
+    assert (pending["at_work"], pending["attempt"]) == (False, 0)
