@@ -30,7 +30,7 @@ setup(
         "pyyaml>=6,<7",
         "rich>=13,<16",
         "safetensors>=0.5,<1",
-        "scipy>=1.13,<2",
+        "scipy>=1.15,<2",
         "tensorflow>=2.21,<2.22",
         "tensorflow-serving-api>=2.19,<2.22",
         "tensorflow-text>=2.21.1,<2.22",

@@ -12,6 +12,9 @@ from threadpoolctl import threadpool_limits
 _WINDOW = 4
 _CONTEXT_SMOOTHING = 0.75
 _STDDEV = 0.15
+_DENSE_SIZE = 1000
+"""Up to this vocabulary all singular vectors are computed: in a small one ARPACK runs dry and goes on from chance."""
+
 _MAX_TOKENS = 10_000_000
 """Tokens of one feature that are counted; more do not change the vectors of pieces that occur at all often."""
 
@@ -46,7 +49,11 @@ def cooccurrence_embeddings(texts: list[tf.RaggedTensor], vocabulary_size: int, 
     if rank < 1:
         return vectors
     with threadpool_limits(1, user_api="blas"):  # many small products: threads only wait for each other, for a minute
-        left, singular_values, _ = svds(ppmi, k=rank, v0=np.ones(vocabulary_size))
+        if vocabulary_size <= _DENSE_SIZE:
+            left, singular_values, _ = np.linalg.svd(ppmi.toarray())
+            left, singular_values = left[:, :rank], singular_values[:rank]
+        else:
+            left, singular_values, _ = svds(ppmi, k=rank, v0=np.ones(vocabulary_size), rng=np.random.default_rng(0))
     vectors[:, :rank] = left * np.sqrt(np.maximum(singular_values, 0))
     vectors[np.diff(ppmi.indptr) == 0] = 0  # up to rounding they are already
     return vectors * (_STDDEV / max(vectors.std(), 1e-12))

@@ -16,6 +16,8 @@ def test_by_hand():
     np.testing.assert_allclose(np.abs(np.diag(similar)[:4]), similar[0, 0], rtol=1e-5)
     np.testing.assert_allclose([similar[0, 2], similar[0, 3], similar[1, 2]], 0, atol=1e-6)
     assert not vectors[4:].any()  # never seen
+    again = cooccurrence_embeddings(texts([[0, 1], [2, 3]] * 3), vocabulary_size=6, hidden_dim=4)
+    np.testing.assert_array_equal(again, vectors)  # although any other basis would do as well
 
 
 def test_pieces_with_the_same_neighbours_are_near_and_the_scale_is_fixed():
