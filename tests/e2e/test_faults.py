@@ -97,7 +97,12 @@ class Run:
 
     def __init__(self, config, workspace, *settings):
         options = [part for setting in settings for part in ("--set", setting)]
-        self.process = attention_process("run", config, "-w", workspace, "--json", *options, start_new_session=True)
+        # What a shell starts in its background ignores Ctrl-C, and so would all that it starts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.process = attention_process("run", config, "-w", workspace, "--json", *options, start_new_session=True)
+        finally:
+            signal.signal(signal.SIGINT, before)
         self.lines = []
 
     def wait_for(self, text):
