@@ -37,7 +37,9 @@ def transform(
         value = dense(inputs[name], "number")
         is_missing = ~tf.math.is_finite(value)
         value = tf.where(is_missing, tf.constant(float("nan")), value)  # the analyzers pass over NaN
-        mean, variance = (_finite_or_zero(moment) for moment in (tft.mean(value), tft.var(value)))
+        # In 64 bits: Beam adds up in any order, and in 32 the same rows would give another model now and then.
+        exact = tf.cast(value, tf.float64)
+        mean, variance = (_finite_or_zero(moment) for moment in (tft.mean(exact), tft.var(exact)))
         value = tf.where(is_missing, mean if feature.missing == "mean" else 0.0, value)
         z_score = tf.math.divide_no_nan(value - mean, tf.sqrt(variance))
         z_score = tf.clip_by_value(z_score, -_LARGEST_Z_SCORE, _LARGEST_Z_SCORE)
@@ -47,7 +49,8 @@ def transform(
 
 
 def _finite_or_zero(moment: tf.Tensor) -> tf.Tensor:
-    """A column without one value has no moments."""
+    """A column without one value has no moments. float64 `()` → float32 `()`."""
+    moment = tf.cast(moment, tf.float32)
     return tf.where(tf.math.is_finite(moment), moment, 0.0)
 
 

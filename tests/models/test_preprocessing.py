@@ -126,3 +126,17 @@ def test_a_number_can_stand_in_as_zero_and_a_column_can_be_empty(tmp_path):
 def test_says_which_features_the_schema_lacks(spec):
     with pytest.raises(ValueError, match=r"Missing: \['label', 'title'\]"):
         preprocessing_fn({"review": 0, "age": 0, "department": 0}, {SPEC_KEY: spec.model_dump_json()})
+
+
+def test_the_order_of_the_rows_does_not_change_a_bit(tmp_path):
+    spec = ModelSpec.model_validate({"name": "numbers", "features": {"age": {"type": "number"}}})
+    prices = np.random.default_rng(0).lognormal(3, 3, 3000).astype("float32")
+    found = []
+    for name, column in (("sorted", np.sort(prices)), ("as they come", prices), ("falling", -np.sort(-prices))):
+        rows = [{"age": float(price), "label": "ab"[index % 2]} for index, price in enumerate(column)]
+        output = run_transform(write_split(tmp_path / name / "Split-train", rows), spec, tmp_path / name)
+        probe = {"age": tf.constant(prices[:50]), "label": tf.constant(["a"] * 50)}
+        layer = output.transform_features_layer()
+        found.append(layer(transform_inputs(probe, output.raw_feature_spec()))["age_value"])
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
