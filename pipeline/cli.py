@@ -1,12 +1,13 @@
 """The `attention` command; each sub-command calls one function elsewhere."""
 
+import functools
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -50,7 +51,14 @@ def main() -> None:
 
 
 def with_config(function: Callable) -> Callable:
-    """The ways of saying which pipeline is meant."""
+    """Adds the ways of saying which pipeline is meant; the command gets its config and workspace."""
+
+    @functools.wraps(function)
+    def command(*arguments, config, data, label, settings, workspace, **options):
+        with plain_errors():
+            resolved = resolve_config(config, data, label, settings)
+            return function(*arguments, config=resolved, workspace=workspace_of(resolved, workspace), **options)
+
     options = [
         click.argument("config", required=False, type=click.Path(path_type=Path)),
         click.option(
@@ -63,8 +71,16 @@ def with_config(function: Callable) -> Callable:
         click.option("--workspace", "-w", type=click.Path(path_type=Path), help="Default: workspace/NAME."),
     ]
     for option in reversed(options):
-        function = option(function)
-    return function
+        command = option(command)
+    return command
+
+
+def end(context: click.Context, result: dict[str, Any], as_json: bool, code: int | None = None) -> NoReturn:
+    """Prints the line of JSON, if it is wanted, and exits with a code or by the verdict."""
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    by_verdict = EXIT_CODES.get(result["verdict"], result.get("exit_code", EXIT_FAILED))
+    context.exit(by_verdict if code is None else code)
 
 
 def resolve_config(
@@ -103,7 +119,7 @@ def workspace_of(config: PipelineConfig, path: Path | None) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
 @click.pass_context
-def run(context, config, data, label, settings, workspace, as_json, no_cache) -> None:
+def run(context, config, workspace, as_json, no_cache) -> None:
     """Run the pipeline: ingest, validate, train, evaluate, gate, push.
 
     \b
@@ -113,13 +129,7 @@ def run(context, config, data, label, settings, workspace, as_json, no_cache) ->
     """
     from pipeline import runs
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        place = workspace_of(resolved, workspace)
-        result = runs.run_and_tell(resolved, place, cache=not no_cache)
-    if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
-    context.exit(EXIT_CODES.get(result["verdict"], result.get("exit_code", EXIT_FAILED)))
+    end(context, runs.run_and_tell(config, workspace, cache=not no_cache), as_json)
 
 
 @main.command()
@@ -127,7 +137,7 @@ def run(context, config, data, label, settings, workspace, as_json, no_cache) ->
 @click.option("--once", is_flag=True, help="Look once, run if a trigger says so, and end: for cron and CronJobs.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON on standard output for each run.")
 @click.pass_context
-def schedule(context, config, data, label, settings, workspace, once, as_json) -> None:
+def schedule(context, config, workspace, once, as_json) -> None:
     """Retrain whenever a trigger of the config's `schedule` says so: a time, new data, so many new rows.
 
     \b
@@ -141,16 +151,10 @@ def schedule(context, config, data, label, settings, workspace, once, as_json) -
     """
     from pipeline.schedule import command
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        place = workspace_of(resolved, workspace)
-        if not once:
-            command.wait_and_run(resolved, place, command.arguments(config, data, label, settings, workspace), as_json)
-            return
-        result = command.look_once(resolved, place)
-    if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
-    context.exit(EXIT_CODES.get(result["verdict"], result.get("exit_code", EXIT_FAILED)))
+    if once:
+        end(context, command.look_once(config, workspace), as_json)
+    given = {name: context.params[name] for name in ("config", "data", "label", "settings", "workspace")}
+    command.wait_and_run(config, workspace, command.arguments(**given), as_json)
 
 
 @main.command()
@@ -192,13 +196,11 @@ def config_schema() -> None:
 @main.command()
 @with_config
 @click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("schema.pbtxt"), show_default=True)
-def schema(config, data, label, settings, workspace, out) -> None:
+def schema(config, workspace, out) -> None:
     """Write out the schema of the newest run, to be curated and named as `schema_file` in the config."""
     from pipeline import runs
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        path = runs.export_schema(resolved, workspace_of(resolved, workspace), out)
+    path = runs.export_schema(config, workspace, out)
     click.echo(f"Wrote {path}. Edit it, then add `schema_file: {path}` to the config.", err=True)
 
 
@@ -206,39 +208,33 @@ def schema(config, data, label, settings, workspace, out) -> None:
 @with_config
 @click.option("--limit", default=20, show_default=True, help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each run.")
-def list_runs(config, data, label, settings, workspace, limit, as_json) -> None:
+def list_runs(config, workspace, limit, as_json) -> None:
     """List the runs of a pipeline, newest first."""
     from pipeline import views
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        views.runs(resolved, workspace_of(resolved, workspace), limit, as_json)
+    views.runs(config, workspace, limit, as_json)
 
 
 @main.command()
 @click.argument("run_id", metavar="RUN")
 @with_config
 @click.option("--json", "as_json", is_flag=True)
-def show(run_id, config, data, label, settings, workspace, as_json) -> None:
+def show(run_id, config, workspace, as_json) -> None:
     """Show one run (its id, or `latest`): steps, gates, metrics."""
     from pipeline import views
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        views.show(resolved, workspace_of(resolved, workspace), run_id, as_json)
+    views.show(config, workspace, run_id, as_json)
 
 
 @main.command()
 @click.argument("version", type=int)
 @with_config
 @click.option("--json", "as_json", is_flag=True)
-def lineage(version, config, data, label, settings, workspace, as_json) -> None:
+def lineage(version, config, workspace, as_json) -> None:
     """Show what a pushed version was made of, back to the table."""
     from pipeline import views
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        views.lineage(resolved, workspace_of(resolved, workspace), version, as_json)
+    views.lineage(config, workspace, version, as_json)
 
 
 @main.command()
@@ -249,7 +245,7 @@ def lineage(version, config, data, label, settings, workspace, as_json) -> None:
 @click.option("--who", default="", help="For the record; default: USER@HOST.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
 @click.pass_context
-def release(context, config, data, label, settings, workspace, version, requests, why, who, as_json) -> None:
+def release(context, config, workspace, version, requests, why, who, as_json) -> None:
     """Make the newest version canary, compare it with stable on the running servers, promote it or take it back.
 
     \b
@@ -261,13 +257,7 @@ def release(context, config, data, label, settings, workspace, version, requests
     """
     from pipeline import release_commands
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        place = workspace_of(resolved, workspace)
-        result = release_commands.release(resolved, place, version, requests, why, who)
-    if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
-    context.exit(EXIT_CODES.get(result["verdict"], EXIT_FAILED))
+    end(context, release_commands.release(config, workspace, version, requests, why, who), as_json)
 
 
 @main.command()
@@ -277,7 +267,7 @@ def release(context, config, data, label, settings, workspace, version, requests
 @click.option("--who", default="", help="For the record; default: USER@HOST.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
 @click.pass_context
-def rollback(context, config, data, label, settings, workspace, to, why, who, as_json) -> None:
+def rollback(context, config, workspace, to, why, who, as_json) -> None:
     """Take the canary away; if there is none, give `stable` back to the version before. At once, by label.
 
     \b
@@ -289,25 +279,19 @@ def rollback(context, config, data, label, settings, workspace, to, why, who, as
     """
     from pipeline import release_commands
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        result = release_commands.rollback(resolved, workspace_of(resolved, workspace), to, why, who)
-    if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
-    context.exit(0 if result["verdict"] == "rolled_back" else EXIT_FAILED)
+    result = release_commands.rollback(config, workspace, to, why, who)
+    end(context, result, as_json, 0 if result["verdict"] == "rolled_back" else EXIT_FAILED)
 
 
 @main.command()
 @with_config
 @click.option("--limit", default=20, show_default=True, help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each move.")
-def releases(config, data, label, settings, workspace, limit, as_json) -> None:
+def releases(config, workspace, limit, as_json) -> None:
     """List who moved which label when and why, newest first."""
     from pipeline import release_commands
 
-    with plain_errors():
-        resolved = resolve_config(config, data, label, settings)
-        release_commands.show(resolved, workspace_of(resolved, workspace), limit, as_json)
+    release_commands.show(config, workspace, limit, as_json)
 
 
 @main.command()
@@ -336,14 +320,16 @@ def serve(context, config, settings, workspace, **flags) -> None:
     if config is not None:
         with plain_errors():
             resolved = resolve_config(config, (), None, settings)
-        place = workspace_of(resolved, workspace)
-        defaults = resolved.serving.model_dump()
-        if resolved.push.label:
-            from pipeline import release_commands
+            place = workspace_of(resolved, workspace)
+            defaults: dict[str, Any] = {
+                "model_name": resolved.name,
+                "model_base_path": str(place.serving(resolved.name)),
+            }
+            defaults |= resolved.serving.model_dump()
+            if resolved.push.label:
+                from pipeline import release_commands
 
-            with plain_errors():
                 defaults |= release_commands.serving_flags(resolved, place)
-        defaults = {"model_name": resolved.name, "model_base_path": str(place.serving(resolved.name))} | defaults
         told = click.core.ParameterSource.COMMANDLINE
         flags |= {name: value for name, value in defaults.items() if context.get_parameter_source(name) != told}
     context.exit(start_server(**flags))
