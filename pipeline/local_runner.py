@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml_metadata.errors import StatusError
+from ml_metadata.proto.metadata_store_pb2 import Artifact
 from tfx.orchestration import metadata
 
 from components.example_gen.errors import InputDataError
+from components.pusher.versions import read_release
 from pipeline import release
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
 from pipeline.dag import create_pipeline
-from pipeline.history import History, HistoryError, Run, Step, connection_config, property_of
+from pipeline.history import History, Run, Step, connection_config, property_of
 from pipeline.metadata_store import open_store
 from pipeline.step_reports import report
 from pipeline.workspace import Workspace
@@ -81,7 +83,7 @@ def run(
                 raise KeyboardInterrupt
             started = time.monotonic()
             if node.node_info.id == "BaselineModel":
-                version = _baseline_version(history, run_id, live_version)
+                version = _baseline_version(history, run_id, workspace.serving(config.name), live_version)
                 node.parameters.parameters["live_version"].field_value.int_value = version
             elif node.node_info.id == "Pusher":  # what is live is no input of any node: it must look each time
                 node.execution_options.caching_options.enable_cache = False
@@ -124,22 +126,21 @@ def _check_owner(history: History, config: PipelineConfig, workspace: Workspace)
             )
 
 
-def _baseline_version(history: History, run_id: str, live_version: int) -> int:
+def _baseline_version(history: History, run_id: str, serving_dir: Path, live_version: int) -> int:
     """The version that this run's model is compared with.
 
     A model that is the live version already was compared with the one before it when it was pushed. That comparison
     holds, and its steps come from the cache.
     """
-    if not live_version:
-        return 0
-    try:
-        pushed = history.pushed_run(live_version)
-    except HistoryError:
-        return live_version  # copied there by hand, say
-    candidate = history.step(run_id, "Trainer")
-    ours, theirs = (step.output("model") if step else None for step in (candidate, pushed.steps.get("Trainer")))
-    baseline = pushed.steps["BaselineModel"].output("baseline_model")
-    if ours is None or theirs is None or baseline is None or ours.id != theirs.id:
+    pushed_by = read_release(serving_dir, live_version).get("run_id")  # none of what was copied there by hand
+
+    def output(run: str | None, node: str, name: str) -> Artifact | None:
+        step = history.step(run, node) if run else None
+        return step.output(name) if step else None
+
+    candidate, pushed = (output(run, "Trainer", "model") for run in (run_id, pushed_by))
+    baseline = output(pushed_by, "BaselineModel", "baseline_model")
+    if candidate is None or pushed is None or baseline is None or candidate.id != pushed.id:
         return live_version
     return int(property_of(baseline, "version") or 0)
 
