@@ -22,9 +22,7 @@ from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
 
-import tfx.v1  # noqa: F401  (before TensorFlow: its parts need the C++ runtime that is loaded first)
 
-# isort: split
 import pyarrow.csv as pa_csv
 import yaml
 from rich.console import Console

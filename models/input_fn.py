@@ -111,12 +111,14 @@ def few_lengths(split: Split, multiple: int) -> dict[str, list[int]]:
     Returns:
         name of each ragged feature → ascending lengths; empty for any length.
     """
+    if multiple == 1:
+        return {}
     longest = {
         name: int(tf.reduce_max(column.row_lengths()))
         for name, column in split.features.items()
         if isinstance(column, tf.RaggedTensor)
     }
-    return {name: [*range(multiple, most, multiple), most] for name, most in longest.items()} if multiple > 1 else {}
+    return {name: [*range(multiple, most, multiple), most] for name, most in longest.items()}
 
 
 def shuffled_rows(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:

@@ -17,7 +17,6 @@ from pipeline.metadata_store import open_store
 
 EXECUTION_TYPE = "Release"
 CONTEXT_TYPE = "release"
-ACTIONS = ("canary", "promote", "rollback")
 
 
 def current_user() -> str:

@@ -94,9 +94,7 @@ def _run(
             result["exit_code"] = EXIT_USAGE
     except InputDataError as error:
         result = _nothing(str(error)) | {"exit_code": EXIT_USAGE}
-    except RolloutError as error:
-        result = _nothing(str(error))
-    except MetadataError as error:
+    except (RolloutError, MetadataError) as error:
         result = _nothing(str(error))
     except ConfigError as error:
         result = _nothing(str(error)) | {"exit_code": EXIT_USAGE}

@@ -137,11 +137,6 @@ class ModelManager:
         for model in self._models.values():
             yield from model.versions.values()
 
-    def is_serving(self) -> bool:
-        """Whether every listed model has a version that takes traffic."""
-        listed = [] if self._config is None else self._config.model_config_list.config
-        return all(self._models[model.name].available() for model in listed)
-
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

@@ -28,7 +28,6 @@ from deploy.serving.servable import Servable
 from deploy.serving.status import DeadlineExceededError, InvalidArgumentError, ResourceExhaustedError, ServingError
 
 MAX_BODY_BYTES = 1 << 30
-METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _WHICH = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
 _POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)", re.IGNORECASE)

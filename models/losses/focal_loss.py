@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from models.losses.smoothed_cross_entropy import SmoothedCrossEntropy
+
 
 @keras.saving.register_keras_serializable(package="attention")
-class FocalLoss(keras.losses.Loss):
+class FocalLoss(SmoothedCrossEntropy):
     """`-(1 - p)^gamma log p`, summed over the classes by their share of the target (Lin et al. 2017, eq. 4).
 
     Args:
@@ -14,20 +16,10 @@ class FocalLoss(keras.losses.Loss):
     """
 
     def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0, name: str = "focal_loss", **kwargs):
-        super().__init__(name=name, **kwargs)
+        super().__init__(label_smoothing, name, **kwargs)
         self.gamma = gamma
-        self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        """Compares.
-
-        Args:
-            y_true: int `(batch,)` or `(batch, 1)`; class ids.
-            y_pred: float `(batch, classes)`; logits.
-
-        Returns:
-            float `(batch,)`.
-        """
         log_probabilities = ops.log_softmax(y_pred)
         classes = ops.shape(y_pred)[-1]
         target = ops.one_hot(ops.reshape(y_true, (-1,)), classes, dtype=y_pred.dtype)
@@ -36,4 +28,4 @@ class FocalLoss(keras.losses.Loss):
         return -ops.sum(target * unknown**self.gamma * log_probabilities, axis=-1)
 
     def get_config(self):
-        return {**super().get_config(), "gamma": self.gamma, "label_smoothing": self.label_smoothing}
+        return {**super().get_config(), "gamma": self.gamma}

@@ -5,12 +5,9 @@ import pathlib
 import random
 import types
 
-import ml_metadata  # noqa: F401  (before TensorFlow: the C++ runtime that is loaded first must be the newest)
-import pytest
-
-# isort: split
 import apache_beam as beam
 import keras
+import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam

@@ -5,8 +5,6 @@ import sys
 import time
 import types
 
-import ml_metadata  # noqa: F401  (before TensorFlow, as in conftest.py)
-
 from models.trainer import run_fn
 from models.training import callbacks
 
