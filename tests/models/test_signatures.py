@@ -16,6 +16,8 @@ from models.signatures import ServedModel, export_model
 from models.vocabulary import read_vocabulary
 from tests.models import replay_saved_model
 
+pytestmark = pytest.mark.slow
+
 REPLAY = Path(replay_saved_model.__file__)
 
 

@@ -17,6 +17,8 @@ from deploy.serving.status import InvalidArgumentError
 from tests.deploy.serving.grpc_requests import good, predict_request
 from tests.deploy.serving.running_server import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def numbers(start, exported, tmp_path):

@@ -13,6 +13,8 @@ import yaml
 from pipeline.schedule.loop import Child, Loop, Stop
 from pipeline.schedule.state import STATE_FILE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def loop(scheduled):
