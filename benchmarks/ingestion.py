@@ -103,7 +103,7 @@ def measure(peer: str, path: Path, label: str) -> dict[str, float]:
     from components.example_gen.executor import Executor
     from components.example_gen.guess import guess_features
     from components.example_gen.inputs import resolve_inputs
-    from components.example_gen.options import ExampleGenOptions
+    from components.example_gen.options import LABEL_KEY, ExampleGenOptions
 
     with tempfile.TemporaryDirectory() as folder:
         context = base_beam_executor.BaseBeamExecutor.Context(
@@ -117,7 +117,11 @@ def measure(peer: str, path: Path, label: str) -> dict[str, float]:
                 for guess in guess_features(str(path), label)
             ]
             options = ExampleGenOptions.model_validate(
-                {"columns": columns, "label": label, "quarantine_dir": f"{folder}/quarantine"}
+                {
+                    "columns": columns,
+                    "labels": [{"name": LABEL_KEY, "column": label}],
+                    "quarantine_dir": f"{folder}/quarantine",
+                }
             )
             node, executor = ExampleGen(*resolve_inputs(str(path)), options), Executor(context)
         examples = standard_artifacts.Examples()

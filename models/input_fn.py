@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from models.labels import type_of
 from models.raw import parse_examples, raw_types, transform_inputs
-from models.spec import LABEL_KEY, ModelSpec
+from models.spec import ModelSpec
 
 _READ_ROWS = 1024
 _WINDOW_BATCHES = 50
@@ -26,16 +27,16 @@ class Split:
 
     Attributes:
         features: name → `(rows, 1)`, or ragged int32 `(rows, tokens)`.
-        labels: int32 `(rows,)`.
+        labels: head → its label as the head's type has it, the first axis being rows.
         lengths: int64 `(rows,)`; tokens of a row that can be padding in another.
     """
 
     features: dict[str, tf.Tensor | tf.RaggedTensor]
-    labels: np.ndarray
+    labels: dict[str, np.ndarray]
     lengths: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.lengths)
 
 
 def read_split(patterns: Sequence[str], transform_output: tft.TFTransformOutput, spec: ModelSpec) -> Split:
@@ -67,9 +68,11 @@ def read_split(patterns: Sequence[str], transform_output: tft.TFTransformOutput,
             f"A split that is trained or evaluated on must hold rows. Received: no row in {list(patterns)}"
         )
     columns = {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
-    labels = columns.pop(LABEL_KEY).numpy()
+    labels = {
+        name: type_of(head).read_labels(columns.pop(name), name, transform_output) for name, head in spec.heads.items()
+    }
     ragged = [column.row_lengths().numpy() for column in columns.values() if isinstance(column, tf.RaggedTensor)]
-    return Split(columns, labels, sum(ragged, np.zeros(len(labels), np.int64)))
+    return Split(columns, labels, sum(ragged, np.zeros(len(next(iter(labels.values()))), np.int64)))
 
 
 def as_ragged(transformed: Mapping[str, tf.Tensor | tf.SparseTensor]) -> dict[str, tf.Tensor | tf.RaggedTensor]:
@@ -152,7 +155,7 @@ def batches(
     split: Split,
     rows: np.ndarray,
     batch_size: int,
-    class_weights: np.ndarray | None = None,
+    class_weights: Mapping[str, np.ndarray] = MappingProxyType({}),
     first_step: int = 0,
     multiple: int = 1,
 ) -> tf.data.Dataset:
@@ -162,19 +165,26 @@ def batches(
         split: the transformed rows.
         rows: int64 `(rows,)`; their order.
         batch_size: rows of a batch; the last one may be smaller.
-        class_weights: float32 `(classes,)`, or None for no weights.
+        class_weights: head → float32 `(classes,)`, for each head whose rows count by their class.
         first_step: number of the batch to begin with, where a training goes on in the middle of an epoch.
         multiple: texts are padded to a multiple of so many tokens, or to the longest of all.
 
     Returns:
-        a dataset of `(features, labels)` or `(features, labels, weights)`.
+        a dataset of `(features, labels)` or `(features, labels, weights)`, labels and weights by the names of the
+        heads.
     """
 
     def make_batch(step: tf.Tensor) -> tuple:
         chosen = rows[step * batch_size : (step + 1) * batch_size]
         features = pad({name: tf.gather(column, chosen) for name, column in split.features.items()}, lengths)
-        labels = tf.gather(split.labels, chosen)
-        return (features, labels) if class_weights is None else (features, labels, tf.gather(class_weights, labels))
+        labels = {name: tf.gather(column, chosen) for name, column in split.labels.items()}
+        if not class_weights:
+            return features, labels
+        even = tf.ones(tf.shape(chosen))
+        weights = {
+            name: tf.gather(class_weights[name], ids) if name in class_weights else even for name, ids in labels.items()
+        }
+        return features, labels, weights
 
     rows = tf.constant(rows)
     lengths = few_lengths(split, multiple)

@@ -1,4 +1,4 @@
-"""The network: every feature becomes tokens, an encoder reads them, attention pools them, a head judges."""
+"""The network: every feature becomes tokens, an encoder reads them, attention pools them, heads judge."""
 
 from collections.abc import Mapping
 
@@ -6,23 +6,24 @@ import keras
 
 from models.attention.attention_pooling import AttentionPooling
 from models.encoders.self_attention import self_attention
-from models.heads.single_label import single_label
+from models.labels import Target, type_of
 from models.modalities import modalities_of
 from models.modalities.tokens import Reader, Tokens
-from models.spec import BertOptions, ModelSpec
+from models.spec import BertOptions, ModelSpec, of_head
 
 
-def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], num_classes: int) -> keras.Model:
+def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets: Mapping[str, Target]) -> keras.Model:
     """Builds the network with fresh weights; only a BERT comes with weights of its own.
 
     Args:
         spec: features and sizes.
         vocabulary_sizes: entries of each vocabulary of the Transform graph.
-        num_classes: how many classes there are.
+        targets: head → what is to be predicted.
 
     Returns:
-        a functional model. Inputs: the transformed features by name, texts padded with 0. Outputs: `logits`, float32
-        `(batch, num_classes)`, and `attention`, float32 `(batch, tokens)`: non-negative, 0 on padding, sum 1 a row.
+        a functional model. Inputs: the transformed features by name, texts padded with 0. Outputs: `logits` of each
+        head, named by `of_head`, float32 `(batch, …)`, and `attention`, float32 `(batch, tokens)`: non-negative, 0 on
+        padding, sum 1 a row.
         The tokens of the features follow each other in the config's order; texts that BERT reads together stand where
         the first of them does.
 
@@ -44,5 +45,9 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], num_clas
     in_order = {name: tokens[name] for name in spec.inputs if name in tokens}
     encoded = bert.join(in_order) if isinstance(spec.model, BertOptions) else self_attention(in_order, spec.model)
     pooled, attention = AttentionPooling(name="attention")(encoded.vectors, encoded.padding_mask)
-    logits = single_label(pooled, num_classes, spec.model.dropout)
-    return keras.Model(inputs, {"logits": logits, "attention": attention}, name=spec.name)
+    dropped = keras.layers.Dropout(spec.model.dropout, name="head_dropout")(pooled)
+    logits = {
+        of_head(name, "logits"): type_of(head).score(dropped, of_head(name, "logits"), targets[name])
+        for name, head in spec.heads.items()
+    }
+    return keras.Model(inputs, {**logits, "attention": attention}, name=spec.name)

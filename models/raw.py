@@ -1,7 +1,8 @@
 """The raw values of a row: how clients send them, how tf.Examples hold them, how the Transform graph takes them.
 
 A row as clients send it is one dense tensor per feature, `(batch,)`: float32 for a number, string for all else.
-NaN and `""` stand for a missing value. A tf.Example leaves the key of a missing value out.
+NaN and `""` stand for a missing value. A tf.Example leaves the key of a missing value out. Labels lie in tf.Examples
+in the same way; only one with several classes at once is sparse, string `(batch, values)`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.spec import LABEL_KEY, ModelSpec
+from models.spec import ModelSpec
 
 
 def raw_types(spec: ModelSpec, label: bool = False) -> dict[str, str]:
@@ -17,13 +18,13 @@ def raw_types(spec: ModelSpec, label: bool = False) -> dict[str, str]:
 
     Args:
         spec: the features.
-        label: whether to add the label, which is read like a category.
+        label: whether to add the labels.
 
     Returns:
         name → feature type, in the config's order.
     """
     types = {name: feature.type for name, feature in spec.inputs.items()}
-    return types | {LABEL_KEY: "category"} if label else types
+    return types | spec.label_types if label else types
 
 
 def dtype_of(feature_type: str) -> tf.DType:
@@ -48,29 +49,32 @@ def dense(tensor: tf.Tensor | tf.SparseTensor, feature_type: str) -> tf.Tensor:
     return tf.sparse.to_dense(tf.sparse.reset_shape(tensor, shape), missing)[:, 0]
 
 
-def parse_examples(serialized: tf.Tensor, types: Mapping[str, str]) -> dict[str, tf.Tensor]:
+def parse_examples(serialized: tf.Tensor, types: Mapping[str, str]) -> dict[str, tf.Tensor | tf.SparseTensor]:
     """Reads rows out of serialized tf.Examples; any feature may be left out.
 
     Args:
         serialized: string `(batch,)`.
-        types: name → feature type.
+        types: name → feature type, or `categories`.
 
     Returns:
-        name → dense `(batch,)`.
+        name → dense `(batch,)`, or sparse `(batch, values)` for `categories`.
     """
     parsed = tf.io.parse_example(
         serialized, {name: tf.io.VarLenFeature(dtype_of(feature_type)) for name, feature_type in types.items()}
     )
-    return {name: dense(parsed[name], feature_type) for name, feature_type in types.items()}
+    return {
+        name: parsed[name] if feature_type == "categories" else dense(parsed[name], feature_type)
+        for name, feature_type in types.items()
+    }
 
 
 def transform_inputs(
-    rows: Mapping[str, tf.Tensor], feature_spec: Mapping[str, Any]
+    rows: Mapping[str, tf.Tensor | tf.SparseTensor], feature_spec: Mapping[str, Any]
 ) -> dict[str, tf.Tensor | tf.SparseTensor]:
     """Gives dense rows the form in which the Transform graph takes them.
 
     Args:
-        rows: name → dense `(batch,)`.
+        rows: as `parse_examples` gives them.
         feature_spec: the Transform graph's own raw feature spec, as the schema chose it.
 
     Returns:
@@ -78,6 +82,9 @@ def transform_inputs(
     """
     inputs = {}
     for name, row in rows.items():
+        if isinstance(row, tf.SparseTensor):
+            inputs[name] = row
+            continue
         column = row[:, tf.newaxis]
         if isinstance(feature_spec[name], tf.io.FixedLenFeature):
             inputs[name] = tf.reshape(column, [-1, *feature_spec[name].shape])

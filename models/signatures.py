@@ -1,8 +1,9 @@
 """The SavedModel: raw values in, verdict and attention out, by the graph that training used.
 
-`serving_default`, `examples`, `classify` and `explain` are one function with different mouths.
+`serving_default`, `examples`, `explain` and each head's `classify` or `regress` are one function with many mouths.
 """
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +13,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.input_fn import as_ragged, pad
+from models.labels import Target, type_of
 from models.modalities import modalities_of
 from models.modalities.token_names import TokenNames
 from models.raw import dtype_of, parse_examples, raw_types, transform_inputs
-from models.spec import ModelSpec
+from models.spec import ModelSpec, of_head
 from models.warmup import write_warmup_requests
 
-SERVING_DEFAULT, EXAMPLES, CLASSIFY, EXPLAIN = "serving_default", "examples", "classify", "explain"
+SERVING_DEFAULT, EXAMPLES, EXPLAIN = "serving_default", "examples", "explain"
 
 _CLASSES_FILE = "classes.txt"
 
@@ -31,7 +33,7 @@ class ServedModel(tf.Module):
         transform_output: the Transform graph that its training rows went through.
         spec: the features.
         vocabularies: entries of each vocabulary of the Transform graph.
-        classes: class names in the order of their ids.
+        targets: head → what is predicted.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class ServedModel(tf.Module):
         transform_output: tft.TFTransformOutput,
         spec: ModelSpec,
         vocabularies: Mapping[str, list[str]],
-        classes: Sequence[str],
+        targets: Mapping[str, Target],
     ):
         super().__init__()
         self.transform_layer = transform_output.transform_features_layer()
@@ -49,7 +51,10 @@ class ServedModel(tf.Module):
         self._feature_spec = transform_output.raw_feature_spec()
         self._spec = spec
         self._vocabularies = dict(vocabularies)
-        self._classes = tuple(classes)
+        self._answers = [
+            (name, functools.partial(type_of(head).answer, head=head, target=targets[name]))
+            for name, head in spec.heads.items()
+        ]
 
     def predict(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Judges rows.
@@ -58,26 +63,30 @@ class ServedModel(tf.Module):
             rows: name → dense `(batch,)`; NaN and `""` are missing values.
 
         Returns:
-            `label`: string `(batch,)`, `probabilities`: float32 `(batch, classes)`, `classes`: string
-            `(batch, classes)`.
+            what each head answers, named by `of_head`: `label`: string `(batch,)`, `probabilities`: float32
+            `(batch, classes)`, `classes`: string `(batch, classes)`; or `value`: float32 `(batch,)`.
         """
-        return self._verdict(self._network(self._tensors(rows))["logits"])
+        return self._verdict(self._network(self._tensors(rows)))
 
     def predict_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Judges rows in serialized tf.Examples, string `(batch,)`, in which any feature may be left out."""
         return self.predict(parse_examples(serialized, raw_types(self._spec)))
 
-    def classify(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Judges rows for the Classify API.
+    def judge_examples(self, serialized: tf.Tensor, head: str) -> dict[str, tf.Tensor]:
+        """Judges rows by one head, for the Classify API or the Regress API.
 
         Args:
             serialized: tf.Examples, string `(batch,)`.
+            head: its name.
 
         Returns:
-            `classes`: string `(batch, classes)`, `scores`: float32 `(batch, classes)`.
+            `classes`: string `(batch, classes)` and `scores`: float32 `(batch, classes)`; or, of a head that predicts
+            a number, `outputs`: float32 `(batch,)`.
         """
         verdict = self.predict_examples(serialized)
-        return {"classes": verdict["classes"], "scores": verdict["probabilities"]}
+        if of_head(head, "value") in verdict:
+            return {"outputs": verdict[of_head(head, "value")]}
+        return {"classes": verdict[of_head(head, "classes")], "scores": verdict[of_head(head, "probabilities")]}
 
     def explain(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Judges rows and says what the verdict was read from.
@@ -99,17 +108,16 @@ class ServedModel(tf.Module):
         tokens = tf.concat([part.names for part in parts], axis=1)
         origins = tf.concat([part.features for part in parts], axis=1)
         attention = {"attention": outputs["attention"], "tokens": tokens, "token_features": origins}
-        return self._verdict(outputs["logits"]) | attention
+        return self._verdict(outputs) | attention
 
     def _tensors(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return pad(as_ragged(self.transform_layer(transform_inputs(rows, self._feature_spec))))
 
-    def _verdict(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        classes = tf.constant(self._classes)
+    def _verdict(self, outputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {
-            "label": tf.gather(classes, tf.argmax(logits, axis=-1)),
-            "probabilities": tf.nn.softmax(logits),
-            "classes": tf.tile(classes[tf.newaxis], [tf.shape(logits)[0], 1]),
+            of_head(name, part): tensor
+            for name, answer in self._answers
+            for part, tensor in answer(outputs[of_head(name, "logits")]).items()
         }
 
 
@@ -118,28 +126,30 @@ def export_model(
     transform_output: tft.TFTransformOutput,
     spec: ModelSpec,
     vocabularies: Mapping[str, list[str]],
-    classes: Sequence[str],
+    targets: Mapping[str, Target],
     example_patterns: Sequence[str],
     directory: str,
 ) -> None:
-    """Writes the SavedModel with its four signatures, class names, and recorded requests.
+    """Writes the SavedModel with its signatures, class names, and recorded requests.
 
     Args:
         network: trained.
         transform_output: the Transform graph that its training rows went through.
         spec: the features.
         vocabularies: entries of each vocabulary of the Transform graph.
-        classes: class names in the order of their ids.
+        targets: head → what is predicted.
         example_patterns: files of raw tf.Examples; the recorded requests are made of their first rows.
         directory: of the SavedModel.
     """
-    model = ServedModel(network, transform_output, spec, vocabularies, classes)
+    model = ServedModel(network, transform_output, spec, vocabularies, targets)
     tf.saved_model.save(model, directory, signatures=_signatures(model, spec))
-    _set_classify_method(directory)
+    _set_methods(directory, spec)
     extra = os.path.join(directory, "assets.extra")
     tf.io.gfile.makedirs(extra)
-    with tf.io.gfile.GFile(os.path.join(extra, _CLASSES_FILE), "w") as file:
-        file.write("".join(f"{name}\n" for name in classes))
+    for head, target in targets.items():
+        if target.classes:
+            with tf.io.gfile.GFile(os.path.join(extra, of_head(head, _CLASSES_FILE)), "w") as file:
+                file.write("".join(f"{name}\n" for name in target.classes))
     write_warmup_requests(model, spec, example_patterns, extra)
 
 
@@ -147,16 +157,24 @@ def _signatures(model: ServedModel, spec: ModelSpec) -> dict[str, Any]:
     types = raw_types(spec)
     rows = {name: tf.TensorSpec([None], dtype_of(feature_type), name=name) for name, feature_type in types.items()}
     serialized = tf.TensorSpec([None], tf.string)
+
+    def of_one_head(head: str) -> Any:
+        return tf.function(lambda inputs: model.judge_examples(inputs, head)).get_concrete_function(serialized)
+
     return {
         SERVING_DEFAULT: tf.function(lambda **rows: model.predict(rows)).get_concrete_function(**rows),
         EXPLAIN: tf.function(lambda **rows: model.explain(rows)).get_concrete_function(**rows),
         EXAMPLES: tf.function(lambda examples: model.predict_examples(examples)).get_concrete_function(serialized),
-        CLASSIFY: tf.function(lambda inputs: model.classify(inputs)).get_concrete_function(serialized),
+        **{signature: of_one_head(head) for signature, head in spec.signatures.items()},
     }
 
 
-def _set_classify_method(directory: str) -> None:
-    """TensorFlow 2 marks every signature for the Predict API; TF Serving's Classify API wants its own mark."""
+def _set_methods(directory: str, spec: ModelSpec) -> None:
+    """TensorFlow 2 marks every signature for the Predict API; TF Serving's Classify and Regress want their own."""
+    constants = tf.compat.v1.saved_model.signature_constants
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(directory)
-    updater.replace_method_name(CLASSIFY, tf.compat.v1.saved_model.signature_constants.CLASSIFY_METHOD_NAME)
+    for signature, head in spec.signatures.items():
+        is_number = spec.heads[head].type == "regression"
+        method = constants.REGRESS_METHOD_NAME if is_number else constants.CLASSIFY_METHOD_NAME
+        updater.replace_method_name(signature, method)
     updater.save()

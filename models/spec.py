@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 LABEL_KEY = "label"
-"""Name of the label in every tf.Example of the pipeline (bytes: the class name as text)."""
+"""Name of the head where a config has one label only, and so of the label in every tf.Example of its rows."""
 
 SPEC_KEY = "model_spec"
 """Key of the JSON text of a `ModelSpec` in the `custom_config` of Transform and Trainer."""
@@ -48,6 +48,62 @@ class PassthroughFeature(Feature):
 
 
 AnyFeature = Annotated[TextFeature | NumberFeature | CategoryFeature | PassthroughFeature, Field(discriminator="type")]
+
+
+class Head(Options):
+    """A label to be predicted; all heads read what the same attention pooled."""
+
+    column: str = Field("", description="Column of the table; default: the head's own name.")
+    weight: float = Field(1.0, gt=0, description="Of this head's loss in the sum of all heads'.")
+
+
+class SingleLabelHead(Head):
+    """One class out of several."""
+
+    type: Literal["single_label"] = "single_label"
+
+
+class MultiLabelHead(Head):
+    """Any number of classes at once, none too."""
+
+    type: Literal["multi_label"] = "multi_label"
+    separator: str = Field("|", min_length=1, description="Between the classes of a row.")
+    threshold: float = Field(0.5, gt=0, lt=1, description="Least probability of a class that is said to hold.")
+
+
+class OrdinalHead(Head):
+    """One class out of several that have an order, like stars."""
+
+    type: Literal["ordinal"] = "ordinal"
+    levels: tuple[str, ...] = Field(
+        (), description="The classes from the lowest to the highest; default: those of the train split, as numbers."
+    )
+
+
+class RegressionHead(Head):
+    """A number."""
+
+    type: Literal["regression"] = "regression"
+
+
+AnyHead = Annotated[SingleLabelHead | MultiLabelHead | OrdinalHead | RegressionHead, Field(discriminator="type")]
+
+LABEL_TYPES = {
+    "single_label": "category",
+    "ordinal": "category",
+    "multi_label": "categories",
+    "regression": "number",
+}
+"""Type of a head → how its label lies in the examples: one class name, several of them, or a number."""
+
+
+def of_head(head: str, part: str) -> str:
+    """Name of a layer, an output or a metric of a head: its own name stands before it, if that is not `label`.
+
+    >>> of_head("label", "probabilities"), of_head("topic", "probabilities")
+    ('probabilities', 'topic_probabilities')
+    """
+    return part if head == LABEL_KEY else f"{head}_{part}"
 
 
 class TextOptions(Options):
@@ -142,6 +198,7 @@ class ModelSpec(Options):
 
     name: str
     features: dict[str, AnyFeature]
+    heads: dict[str, AnyHead] = Field({LABEL_KEY: SingleLabelHead()}, min_length=1)
     text: TextOptions = TextOptions()
     model: AnyModel = ModelOptions()
     preset_digest: str = Field("", description="Of a preset's files: other weights are another training.")
@@ -155,3 +212,18 @@ class ModelSpec(Options):
     def of_type(self, *types: str) -> dict[str, Any]:
         """The features of the named types, in the config's order."""
         return {name: feature for name, feature in self.features.items() if feature.type in types}
+
+    @property
+    def label_types(self) -> dict[str, str]:
+        """Head → how its label lies in the examples: `category`, `categories` or `number`."""
+        return {name: LABEL_TYPES[head.type] for name, head in self.heads.items()}
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """Signatures of the SavedModel that judge one head for TF Serving's Classify and Regress API.
+
+        Returns:
+            signature → head.
+        """
+        apis = {name: "regress" if head.type == "regression" else "classify" for name, head in self.heads.items()}
+        return {api if name == LABEL_KEY else f"{api}_{name}": name for name, api in apis.items()}

@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import label
 from models.input_fn import Split, read_split
+from models.labels import Target, type_of
+from models.labels.class_names import UNSEEN_ID
 from models.modalities import vocabulary_files
 from models.network import build_network
 from models.signatures import export_model
@@ -54,32 +55,35 @@ def run_fn(fn_args: "FnArgs") -> None:
     spec = ModelSpec.model_validate_json(fn_args.custom_config[SPEC_KEY])
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
     vocabularies = {name: read_vocabulary(transform_output, name) for name in vocabulary_files(spec)}
-    classes = read_vocabulary(transform_output, label.VOCABULARY_FILE)
     train_split = read_split(fn_args.train_files, transform_output, spec)
     eval_split = read_split(fn_args.eval_files, transform_output, spec)
-    _check_labels(classes, train_split, eval_split)
+    _check_labels(spec, train_split, eval_split)
+    targets = {
+        name: type_of(head).find_target(train_split.labels[name], name, transform_output)
+        for name, head in spec.heads.items()
+    }
 
     keras.utils.set_random_seed(spec.train.seed)
     if not spec.train.jit_compile:  # XLA has no such promise
         tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
     sizes = {name: len(entries) for name, entries in vocabularies.items()}
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
-        network = build_network(spec, sizes, len(classes))
+        network = build_network(spec, sizes, targets)
     if spec.model.encoder == "self_attention" and spec.model.initial_embeddings == "cooccurrence":
         texts = [train_split.features[f"{name}_token_ids"] for name in spec.of_type("text")]
         if texts:
             embeddings = network.get_layer(VOCABULARY_FILE).embeddings
             embeddings.assign(cooccurrence_embeddings(texts, *embeddings.shape))
     _log.info(
-        "Training %s weights on %s rows of %d classes",
+        "Training %s weights on %s rows: %s",
         f"{network.count_params():,}",
         f"{len(train_split):,}",
-        len(classes),
+        ", ".join(f"{name}, {len(target.classes)} classes" for name, target in targets.items()),
     )
     base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
-    checkpoint_dir = os.path.join(base_dir, _fingerprint(spec, {**vocabularies, "": classes}, train_split, eval_split))
+    checkpoint_dir = os.path.join(base_dir, _fingerprint(spec, vocabularies, targets, train_split, eval_split))
     rates = _layer_rates(network, spec)
-    outcome = train(network, train_split, eval_split, spec.train, checkpoint_dir, fn_args.model_run_dir, rates)
+    outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, fn_args.model_run_dir, rates)
     _log.info(
         "Trained %d epochs in %.0f s, %.0f rows/s; kept epoch %d",
         len(outcome.curve),
@@ -90,11 +94,11 @@ def run_fn(fn_args: "FnArgs") -> None:
 
     if network.get_layer("attention").compute_dtype != "float32":  # a server may have no GPU
         weights = network.get_weights()
-        network = build_network(spec, sizes, len(classes))
+        network = build_network(spec, sizes, targets)
         network.set_weights(weights)
     network.save(os.path.join(fn_args.model_run_dir, "model.keras"))
     _write_outcome(outcome, os.path.join(fn_args.model_run_dir, "training.json"))
-    export_model(network, transform_output, spec, vocabularies, classes, fn_args.eval_files, fn_args.serving_model_dir)
+    export_model(network, transform_output, spec, vocabularies, targets, fn_args.eval_files, fn_args.serving_model_dir)
     if tf.io.gfile.exists(checkpoint_dir):
         tf.io.gfile.rmtree(checkpoint_dir)
 
@@ -107,23 +111,29 @@ def _layer_rates(network: keras.Model, spec: ModelSpec) -> dict[str, float]:
     return bert.layer_rates(network, spec.model)
 
 
-def _check_labels(classes: list[str], train_split: Split, eval_split: Split) -> None:
-    if len(classes) < 2:
-        raise ValueError(f"The train split must hold at least two classes. Received: {classes}")
-    for name, split in (("train", train_split), ("eval", eval_split)):
-        unseen = int(np.sum(split.labels == label.UNSEEN_ID))
-        if unseen:
-            raise ValueError(
-                f"Every class must occur in the train split that Transform has read. "
-                f"Received: {unseen} of {len(split)} rows of the {name} split with another class"
-            )
+def _check_labels(spec: ModelSpec, train_split: Split, eval_split: Split) -> None:
+    for name in (name for name, label_type in spec.label_types.items() if label_type != "number"):
+        for split_name, split in (("train", train_split), ("eval", eval_split)):
+            unseen = int(np.sum(split.labels[name].reshape(len(split), -1)[:, 0] == UNSEEN_ID))
+            if unseen:
+                raise ValueError(
+                    f"Every class of `{name}` must occur in the train split that Transform has read. "
+                    f"Received: {unseen} of {len(split)} rows of the {split_name} split with another class"
+                )
 
 
-def _fingerprint(spec: ModelSpec, vocabularies: dict[str, list[str]], *splits: Split) -> str:
+def _fingerprint(
+    spec: ModelSpec, vocabularies: dict[str, list[str]], targets: dict[str, Target], *splits: Split
+) -> str:
     """Names a training by all that it depends on, so that a checkpoint is never taken up by another one."""
-    digest = hashlib.sha256(json.dumps([spec.model_dump(), vocabularies]).encode())
+    digest = hashlib.sha256(
+        json.dumps(
+            [spec.model_dump(), vocabularies, {name: dataclasses.asdict(target) for name, target in targets.items()}]
+        ).encode()
+    )
     for split in splits:
-        digest.update(split.labels.tobytes())
+        for column in split.labels.values():
+            digest.update(column.tobytes())
         for name, column in sorted(split.features.items()):
             digest.update(name.encode())
             for part in tf.nest.flatten(column, expand_composites=True):

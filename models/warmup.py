@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import tensorflow as tf
-from tensorflow_serving.apis import classification_pb2, input_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import classification_pb2, input_pb2, predict_pb2, prediction_log_pb2, regression_pb2
 
 from models.raw import parse_examples, raw_types
 from models.spec import ModelSpec
@@ -36,7 +36,7 @@ class Judge(Protocol):
     def predict(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]: ...
     def explain(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]: ...
     def predict_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]: ...
-    def classify(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]: ...
+    def judge_examples(self, serialized: tf.Tensor, head: str) -> dict[str, tf.Tensor]: ...
 
 
 def write_warmup_requests(model: Judge, spec: ModelSpec, example_patterns: Sequence[str], directory: str) -> None:
@@ -82,7 +82,10 @@ def _logs(model: Judge, spec: ModelSpec, serialized: tf.Tensor) -> list[predicti
         _predict_log("serving_default", rows, model.predict(rows)),
         _predict_log("explain", rows, model.explain(rows)),
         _predict_log("examples", {"examples": serialized}, model.predict_examples(serialized)),
-        _classify_log("classify", serialized, model.classify(serialized)),
+        *(
+            _judge_log(signature, serialized, model.judge_examples(serialized, head))
+            for signature, head in spec.signatures.items()
+        ),
     ]
 
 
@@ -99,19 +102,24 @@ def _predict_log(
     )
 
 
-def _classify_log(
+def _judge_log(
     signature: str, serialized: tf.Tensor, outputs: Mapping[str, tf.Tensor]
 ) -> prediction_log_pb2.PredictionLog:
     examples = [tf.train.Example.FromString(example) for example in serialized.numpy()]
-    request = classification_pb2.ClassificationRequest(
-        input=input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
-    )
-    response = classification_pb2.ClassificationResponse()
-    request.model_spec.signature_name = response.model_spec.signature_name = signature
+    asked = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
+    log = prediction_log_pb2.PredictionLog()
+    if "outputs" in outputs:
+        regression = log.regress_log
+        regression.request.CopyFrom(regression_pb2.RegressionRequest(input=asked))
+        for value in outputs["outputs"].numpy():
+            regression.response.result.regressions.add(value=value)
+        regression.request.model_spec.signature_name = regression.response.model_spec.signature_name = signature
+        return log
+    classification = log.classify_log
+    classification.request.CopyFrom(classification_pb2.ClassificationRequest(input=asked))
     for names, scores in zip(outputs["classes"].numpy(), outputs["scores"].numpy(), strict=True):
-        row = response.result.classifications.add()
+        row = classification.response.result.classifications.add()
         for name, score in zip(names, scores, strict=True):
             row.classes.add(label=name, score=score)
-    return prediction_log_pb2.PredictionLog(
-        classify_log=prediction_log_pb2.ClassifyLog(request=request, response=response)
-    )
+    classification.request.model_spec.signature_name = classification.response.model_spec.signature_name = signature
+    return log

@@ -14,12 +14,16 @@ from components.schema_gen.options import ValidationOptions
 from models.spec import (
     BERT_RECIPE,
     LABEL_KEY,
+    LABEL_TYPES,
     AnyFeature,
+    AnyHead,
     AnyModel,
     BertOptions,
     ModelOptions,
     ModelSpec,
+    MultiLabelHead,
     Options,
+    SingleLabelHead,
     TextOptions,
     TrainOptions,
 )
@@ -48,12 +52,20 @@ Paths = str | list[str]
 
 
 class DataConfig(TableOptions):
+    label: str | None = Field(None, description="Column that holds the class; or see `heads`.")
     input: Paths | dict[Literal["train", "eval", "test"], Paths] = Field(
         description="A file, a glob or a folder, or several; or these for each split; or `asset:NAME`. One path may "
         "hold {SPAN} (a number) or {DATE} (YYYYMMDD): the newest span is read, or those of `window`."
     )
     window: WindowConfig | None = Field(None, description="Spans to train on.")
     max_bad_ratio: float = Field(0.01, ge=0, le=1, description="Greatest share of rows in quarantine.")
+
+    @field_validator("label")
+    @classmethod
+    def _label_has_a_name(cls, label: str | None) -> str | None:
+        if label == "":
+            raise ValueError("must name the column of the class, or `heads` must say what else is predicted")
+        return label
 
 
 class MetricGate(Options):
@@ -80,7 +92,11 @@ class EvaluationConfig(Options):
     gates: dict[str, MetricGate] = Field(
         min_length=1,
         description="Metric → limits. accuracy, macro_f1, auc, log_loss, expected_calibration_error, "
-        "precision/CLASS, recall/CLASS, f1/CLASS. Without a gate nothing passes, so one is needed.",
+        "precision/CLASS, recall/CLASS, f1/CLASS; of an ordinal head mean_absolute_error and "
+        "quadratic_weighted_kappa, too; of a multi_label head subset_accuracy, hamming_loss, micro_f1, macro_f1, auc, "
+        "log_loss and those by class; of a regression head mean_absolute_error, root_mean_squared_error, mean_error, "
+        "r_squared. A head that is not called `label` stands before: HEAD/METRIC. Without a gate nothing passes, so "
+        "one is needed.",
     )
 
 
@@ -154,6 +170,10 @@ class PipelineConfig(Options):
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Of the pipeline and of the served model.")
     data: DataConfig
     features: dict[str, AnyFeature] = Field(min_length=1)
+    heads: dict[str, AnyHead] = Field(
+        min_length=1,
+        description="What is predicted, where it is not the one class in `data.label`: name → type and column.",
+    )
     text: TextOptions = TextOptions()
     validation: ValidationOptions = ValidationOptions()
     schema_file: str | None = Field(None, description="A curated schema.pbtxt instead of the inferred one.")
@@ -191,6 +211,31 @@ class PipelineConfig(Options):
             full[name] = {"column": str(name), **feature} if isinstance(feature, dict) else feature
         return full
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_label(cls, raw: Any) -> Any:
+        """`data.label: COLUMN` is short for `heads: {label: {column: COLUMN}}`."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict):
+            return raw
+        data, heads = raw["data"], raw.get("heads") or {LABEL_KEY: {}}
+        if not raw.get("heads") and not data.get("label"):
+            return {**raw, "data": {**data, "label": ""}, "heads": {LABEL_KEY: {}}}
+        if data.get("label") and isinstance(heads, dict) and isinstance(heads.get(LABEL_KEY), dict):
+            heads = {**heads, LABEL_KEY: {"column": data["label"], **heads[LABEL_KEY]}}
+        return {**raw, "heads": heads}
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _short_heads(cls, heads: Any) -> Any:
+        """`stars: ordinal` is short for `stars: {type: ordinal}`; a column left out is the head's own name."""
+        if not isinstance(heads, dict):
+            return heads
+        full = {}
+        for name, head in heads.items():
+            head = {"type": head} if isinstance(head, str) else head
+            full[name] = {"type": "single_label", "column": str(name), **head} if isinstance(head, dict) else head
+        return full
+
     @model_validator(mode="after")
     def _fits_together(self) -> "PipelineConfig":
         faults = list(self._faults())
@@ -205,10 +250,11 @@ class PipelineConfig(Options):
                     f"`features.{name}` must be a lower-case identifier (letters, digits, _); put the column's own "
                     f"name under `column`. Received: {name!r}."
                 )
-            if name == LABEL_KEY:
-                yield f"`features.{LABEL_KEY}`: this name is kept for the label; choose another."
-            if feature.column == self.data.label:
+            if name in self.heads or name == LABEL_KEY:
+                yield f"`features.{name}`: this name is kept for the label; choose another."
+            if feature.column in {head.column for head in self.heads.values()}:
                 yield f"`features.{name}` reads the label's own column {feature.column!r}: it would give it away."
+        yield from self._head_faults()
         if not any(feature.type != "passthrough" for feature in self.features.values()):
             yield "`features` holds nothing that a model could read: name a text, number or category."
         if isinstance(self.model, BertOptions):
@@ -224,8 +270,26 @@ class PipelineConfig(Options):
         yield from self._release_faults()
         for each in self.evaluation.slices:
             for name in [each] if isinstance(each, str) else each:
-                if name not in self.features and name != LABEL_KEY:
+                if name not in self.features and name not in self.heads:
                     yield f"`evaluation.slices` names a feature that is not there. Received: {name!r}."
+
+    def _head_faults(self) -> Iterable[str]:
+        heads = self.heads
+        if self.data.label and {name: head.column for name, head in heads.items()} != {LABEL_KEY: self.data.label}:
+            yield "`data.label` and `heads` exclude each other: give the label's column under `heads`, too."
+        for name, head in heads.items():
+            if not re.match(FEATURE_NAME, name):
+                yield f"`heads.{name}` must be a lower-case identifier (letters, digits, _). Received: {name!r}."
+            if head.type == "ordinal" and (len(head.levels) == 1 or len(set(head.levels)) < len(head.levels)):
+                yield f"`heads.{name}.levels` must be several, each once. Received: {list(head.levels)}."
+        single = [name for name, head in heads.items() if isinstance(head, SingleLabelHead)]
+        multi = [name for name, head in heads.items() if isinstance(head, MultiLabelHead)]
+        if self.train.class_weights != "none" and not single:
+            yield "`train.class_weights` is for heads of `type: single_label`, and there is none."
+        if self.train.loss == "focal" and not single and not multi:
+            yield "`train.loss: focal` is for heads of `type: single_label` and `multi_label`, and there is none."
+        if self.push.label == "canary" and all(head.type == "regression" for head in heads.values()):
+            yield "`push.label: canary` compares the labels of two versions, and `heads` predict numbers alone."
 
     def _release_faults(self) -> Iterable[str]:
         release = self.release
@@ -243,7 +307,9 @@ class PipelineConfig(Options):
 
     def model_spec(self, preset_digest: str = "") -> ModelSpec:
         """The part that the Trainer gets."""
-        return self.preprocessing_spec(preset_digest).model_copy(update={"model": self.model, "train": self.train})
+        return self.preprocessing_spec(preset_digest).model_copy(
+            update={"heads": self.heads, "model": self.model, "train": self.train}
+        )
 
     def preprocessing_spec(self, preset_digest: str = "") -> ModelSpec:
         """The part that Transform gets: without network and training, whose changes leave its work valid."""
@@ -251,6 +317,7 @@ class PipelineConfig(Options):
         return ModelSpec(
             name=self.name,
             features=self.features,
+            heads={name: head.model_copy(update={"weight": 1.0}) for name, head in self.heads.items()},
             text=self.text,
             model=bert or ModelOptions(),
             preset_digest=preset_digest,
@@ -258,12 +325,23 @@ class PipelineConfig(Options):
 
     def example_gen_options(self, quarantine_dir: str) -> ExampleGenOptions:
         """The part that ExampleGen gets."""
-        data = self.data.model_dump(exclude={"input", "window", "max_bad_ratio"})
+        data = self.data.model_dump(exclude={"input", "label", "window", "max_bad_ratio"})
         columns = [
             {"name": name, "column": feature.column, "type": feature.type, "required": feature.required}
             for name, feature in self.features.items()
         ]
-        return ExampleGenOptions.model_validate({"columns": columns, "quarantine_dir": quarantine_dir, **data})
+        labels = [
+            {
+                "name": name,
+                "column": head.column,
+                "type": LABEL_TYPES[head.type],
+                **head.model_dump(include={"separator"}),
+            }
+            for name, head in self.heads.items()
+        ]
+        return ExampleGenOptions.model_validate(
+            {"columns": columns, "labels": labels, "quarantine_dir": quarantine_dir, **data}
+        )
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -354,6 +432,8 @@ def _describe(fault: Any) -> list[str]:
     path = [str(part) for part in fault["loc"]]
     if len(path) > 2 and path[0] == "features" and path[2] in tags:
         del path[2]
+    if len(path) > 2 and path[0] == "heads" and path[2] in LABEL_TYPES:
+        del path[2]
     if len(path) > 2 and path[0] == "model":  # after it comes the encoder
         del path[1]
     where = ".".join(path)
@@ -382,6 +462,9 @@ def json_schema() -> dict[str, Any]:
     short = {"enum": ["text", "number", "category", "passthrough"]}
     features = schema["properties"]["features"]
     features["additionalProperties"] = {"anyOf": [features["additionalProperties"], short]}
+    heads = schema["properties"]["heads"]
+    heads["additionalProperties"] = {"anyOf": [heads["additionalProperties"], {"enum": list(LABEL_TYPES)}]}
+    schema["required"].remove("heads")
     model = schema["properties"]["model"]
     model["anyOf"] = model.pop("oneOf")  # without its `encoder` a model may be any of them
     return schema

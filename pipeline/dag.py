@@ -13,6 +13,7 @@ from components.example_gen.component import ExampleGen
 from components.example_gen.inputs import resolve_inputs
 from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
+from components.release_gate.options import SIGNATURES, ReleaseGateOptions
 from components.schema_gen.component import SchemaGen
 from models.spec import SPEC_KEY, BertOptions
 from pipeline import assets, beam, evaluation, spans
@@ -60,13 +61,14 @@ def create_pipeline(
 
     examples = add(_example_gen(config, workspace))["examples"]
     statistics = add(tfx.components.StatisticsGen(examples=examples))["statistics"]
-    schema = add(_schema_gen(config, statistics))["schema"]
+    schema = add(_schema_gen(config, statistics, spec.label_types))["schema"]
     anomalies = add(tfx.components.ExampleValidator(statistics=statistics, schema=schema))["anomalies"]
     data_gate = DataGate(
         examples=examples,
         statistics=statistics,
         schema=schema,
         anomalies=anomalies,
+        labels=spec.label_types,
         serving_dir=serving_dir,
         live_version=live_version,
         max_bad_ratio=config.data.max_bad_ratio,
@@ -105,7 +107,7 @@ def create_pipeline(
                 example_splits=["test"],
                 model=model,
                 baseline_model=baseline,
-                eval_config=evaluation.eval_config(config.evaluation),
+                eval_config=evaluation.eval_config(config.evaluation, config.heads),
             )
         )
         release = add(
@@ -114,6 +116,7 @@ def create_pipeline(
                 evaluation=evaluator["evaluation"],
                 model_blessing=evaluator["blessing"],
                 baseline_model=baseline,
+                options=ReleaseGateOptions(signatures=(*SIGNATURES, *spec.signatures)),
             )
         )
         add(
@@ -155,8 +158,8 @@ def _with_local_preset(config: PipelineConfig) -> tuple[PipelineConfig, str]:
     return config.model_copy(update={"model": model}), assets.digest(preset)
 
 
-def _schema_gen(config: PipelineConfig, statistics) -> BaseNode:
+def _schema_gen(config: PipelineConfig, statistics, labels: dict[str, str]) -> BaseNode:
     if config.schema_file:
         return tfx.components.ImportSchemaGen(schema_file=str(Path(config.schema_file).absolute()))
     features = {name: feature.model_dump(mode="json") for name, feature in config.features.items()}
-    return SchemaGen(statistics=statistics, features=features, options=config.validation)
+    return SchemaGen(statistics=statistics, features=features, labels=labels, options=config.validation)

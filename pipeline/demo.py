@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.config import PipelineConfig
 from pipeline.runs import run_and_tell
@@ -73,7 +74,7 @@ def ask(name: str, base_path: Path, console: Console) -> None:
     with ServerProcess(name, base_path) as server, PredictionClient(server.target, name) as client:
         console.print(f"Asked over gRPC at {server.target}; the stronger the shade, the more attention:\n")
         for answer in client.explain(UNSEEN):
-            console.print(f"[bold]{answer.label}[/] ({answer.probability:.2f})")
+            console.print(Text(str(answer), style="bold"))
             console.print(shaded(answer))
             strongest = sorted(answer.words, key=lambda word: -word.weight)[:5]
             console.print(

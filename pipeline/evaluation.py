@@ -1,36 +1,49 @@
 """Gates of the config → the `EvalConfig` that TFX's Evaluator blesses by."""
 
+import json
+from collections.abc import Mapping
+
 import tensorflow_model_analysis.proto.config_pb2 as tfma
 
-from components.evaluator import classification_report
-from models.spec import LABEL_KEY
+from components.evaluator import head_report
+from models.spec import AnyHead, MultiLabelHead, of_head
 from pipeline.config import EvaluationConfig, MetricGate
 
 SIGNATURE = "examples"
 
 
-def eval_config(evaluation: EvaluationConfig) -> tfma.EvalConfig:
+def eval_config(evaluation: EvaluationConfig, heads: Mapping[str, AnyHead]) -> tfma.EvalConfig:
     """Makes the Evaluator's config; every gate becomes a threshold, overall.
 
     Args:
         evaluation: slices and gates of the pipeline's config.
+        heads: what the model predicts; each is measured.
 
     Returns:
         An EvalConfig that evaluates the served signature `examples`.
     """
     metrics = tfma.MetricsSpec(
-        metrics=[
-            tfma.MetricConfig(class_name="ClassificationReport", module=classification_report.__name__),
-        ],
+        metrics=[_report(name, head) for name, head in heads.items()],
         per_slice_thresholds={name: _overall(gate) for name, gate in evaluation.gates.items()},
     )
     slices = [tfma.SlicingSpec()]
     for each in evaluation.slices:
         slices.append(tfma.SlicingSpec(feature_keys=[each] if isinstance(each, str) else each))
     return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, label_key=LABEL_KEY)],
+        model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, label_key=next(iter(heads)))],
         slicing_specs=slices,
         metrics_specs=[metrics],
+    )
+
+
+def _report(name: str, head: AnyHead) -> tfma.MetricConfig:
+    options: dict[str, str | float] = {"head": name, "head_type": head.type, "prefix": of_head(name, "")}
+    if isinstance(head, MultiLabelHead):
+        options["threshold"] = head.threshold
+    return tfma.MetricConfig(
+        class_name="HeadReport",
+        module=head_report.__name__,
+        config=json.dumps({**options, "name": of_head(name, head_report.NAME)}),
     )
 
 

@@ -1,5 +1,6 @@
 """Looks at a table and makes a config of it: `attention init`, and runs without a config."""
 
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,12 +10,14 @@ import yaml
 
 from components.example_gen.errors import InputDataError
 from components.example_gen.guess import ColumnGuess, count_classes, guess_features
-from components.example_gen.options import SPLITS
+from components.example_gen.options import LABEL_KEY, SPLITS
 from pipeline import assets
 from pipeline.config import ConfigError, parse
 
 DEFAULT_MAX_DROP = 0.01
 MOST_CLASSES = 1000
+MOST_NUMBERS_AS_CLASSES = 20
+"""A label of more different numbers is taken to be a number."""
 
 
 def parse_data(data: Iterable[str]) -> str | dict[str, str]:
@@ -91,16 +94,29 @@ def config_text(data: str | dict[str, str], label: str, name: str | None = None)
     if not any(guess.type != "skip" for guess in guesses):
         told = "; ".join(f"{guess.column}: {guess.reason}" for guess in guesses) or "there is no other column"
         raise ConfigError(f"Beside the label {label!r} no column is one to learn from ({told}).")
+    numbers = _as_numbers(classes)
+    if len(numbers) > MOST_NUMBERS_AS_CLASSES:
+        head, gate = _regression(label, numbers)
+        return _text(name or _name_of(data), {"input": data}, head, guesses, gate)
     if len(classes) < 2 or len(classes) > MOST_CLASSES:
         raise ConfigError(
             f"The label {label!r} has {len(classes):,} different values in the rows looked at; "
             f"a classifier wants 2 to {MOST_CLASSES:,}. Is it the right column?"
         )
     majority = max(classes.values()) / sum(classes.values())
+    about = [f"# What is learnt: {label} ({_shares(classes)})."]
+    gate = (
+        f"accuracy: {{min: {majority:.3f}, max_drop: {DEFAULT_MAX_DROP}}}  # always saying {next(iter(classes))!r} "
+        f"is right in {majority:.1%}"
+    )
+    return _text(name or _name_of(data), {"input": data, "label": label}, about, guesses, gate)
+
+
+def _text(name: str, data: dict[str, Any], head: list[str], guesses: Iterable[ColumnGuess], gate: str) -> str:
     lines = [
-        f"# What is learnt: {label} ({_shares(classes)}).",
-        f"name: {name or _name_of(data)}",
-        *_block({"data": {"input": data, "label": label}}),
+        *head,
+        f"name: {name}",
+        *_block({"data": data}),
         "",
         "# Types were guessed; `type: passthrough` keeps a column for slices without showing it to the model.",
         "features:",
@@ -109,14 +125,39 @@ def config_text(data: str | dict[str, str], label: str, name: str | None = None)
         "evaluation:",
         "  # Metrics by the values of these features, e.g. [country]; a list in it crosses features.",
         "  slices: []",
-        "  # Nothing passes without a gate. max_drop: against the version that is live.",
+        "  # Nothing passes without a gate. max_drop and max_rise: against the version that is live.",
         "  gates:",
-        f"    accuracy: {{min: {majority:.3f}, max_drop: {DEFAULT_MAX_DROP}}}  # always saying {next(iter(classes))!r} "
-        f"is right in {majority:.1%}",
+        f"    {gate}",
         "",
         "# All other settings have defaults: `attention config-schema` describes them.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _as_numbers(values: dict[str, int]) -> dict[float, int]:
+    """The values as numbers, with how often each occurs; empty if one of them is no number."""
+    try:
+        numbers = {float(value): count for value, count in values.items()}
+    except ValueError:
+        return {}
+    return numbers if all(map(math.isfinite, numbers)) else {}
+
+
+def _regression(label: str, numbers: dict[float, int]) -> tuple[list[str], str]:
+    """What the config says of a label that is a number, and its gate: better than always saying the mean."""
+    rows = sum(numbers.values())
+    mean = sum(number * count for number, count in numbers.items()) / rows
+    deviation = (sum((number - mean) ** 2 * count for number, count in numbers.items()) / rows) ** 0.5
+    head = [
+        f"# What is learnt: {label}, a number from {min(numbers):g} to {max(numbers):g}, {mean:g} on average.",
+        *_block({"heads": {LABEL_KEY: {"column": label, "type": "regression"}}}),
+        "",
+    ]
+    gate = (
+        f"root_mean_squared_error: {{max: {deviation:.4g}, max_rise: {deviation * DEFAULT_MAX_DROP:.4g}}}  "
+        "# always saying the mean has the upper limit"
+    )
+    return head, gate
 
 
 def _feature_line(guess: ColumnGuess) -> str:

@@ -82,9 +82,21 @@ def _evaluator(step: Step) -> tuple[str, bool]:
 
     metrics = overall_metrics(_artifact(step, "evaluation").uri)
     blessed = property_of(_artifact(step, "blessing"), "blessed") == 1
-    shown = ("accuracy", "macro_f1", "auc", "log_loss", "expected_calibration_error")
-    text = ", ".join(f"{name} {metrics[name]:.4f}" for name in shown if name in metrics)
-    return f"{int(metrics.get('example_count', 0)):,} test rows: {text}", not blessed
+    shown = [name for name in metrics if name.rpartition("/")[2] in _SHOWN_METRICS]
+    text = ", ".join(f"{name} {metrics[name]:.4f}" for name in sorted(shown, key=_by_head))
+    rows = next((value for name, value in metrics.items() if name.rpartition("/")[2] == "example_count"), 0)
+    return f"{int(rows):,} test rows: {text}", not blessed
+
+
+_SHOWN_METRICS = (
+    *("accuracy", "subset_accuracy", "micro_f1", "macro_f1", "mean_absolute_error", "root_mean_squared_error"),
+    *("r_squared", "auc", "log_loss", "expected_calibration_error"),
+)
+
+
+def _by_head(metric: str) -> tuple[str, int]:
+    head, _, name = metric.rpartition("/")
+    return head, _SHOWN_METRICS.index(name)
 
 
 def _pusher(step: Step) -> tuple[str, bool]:

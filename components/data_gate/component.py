@@ -1,5 +1,8 @@
 """DataGate: statistics, schema and anomalies → a blessing of the data, or not."""
 
+import json
+from collections.abc import Mapping
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, OutputChannel
@@ -17,6 +20,7 @@ class DataGateSpec(ComponentSpec):
         executor.SERVING_DIR_KEY: ExecutionParameter(type=str),
         executor.LIVE_VERSION_KEY: ExecutionParameter(type=int),
         executor.MAX_BAD_RATIO_KEY: ExecutionParameter(type=float),
+        executor.LABELS_KEY: ExecutionParameter(type=str),
         executor.OPTIONS_KEY: ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -40,6 +44,7 @@ class DataGate(base_component.BaseComponent):
         statistics: BaseChannel,
         schema: BaseChannel,
         anomalies: BaseChannel,
+        labels: Mapping[str, str],
         serving_dir: str,
         live_version: int = 0,
         max_bad_ratio: float = 0.01,
@@ -52,6 +57,7 @@ class DataGate(base_component.BaseComponent):
             statistics: of all splits.
             schema: what the examples are held to.
             anomalies: ExampleValidator's.
+            labels: label name → `category`, `categories` or `number`.
             serving_dir: base path of the served model's versions.
             live_version: version whose statistics drift is measured against; 0: none yet.
             max_bad_ratio: greatest share of rows that ExampleGen may have put into quarantine.
@@ -69,6 +75,7 @@ class DataGate(base_component.BaseComponent):
             statistics=statistics,
             schema=schema,
             anomalies=anomalies,
+            labels=json.dumps(labels, sort_keys=True),
             serving_dir=serving_dir,
             live_version=live_version,
             max_bad_ratio=max_bad_ratio,

@@ -1,5 +1,6 @@
 """Collects the verdicts on the data and publishes them."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -29,6 +30,7 @@ ANOMALIES_KEY = "anomalies"
 SERVING_DIR_KEY = "serving_dir"
 LIVE_VERSION_KEY = "live_version"
 MAX_BAD_RATIO_KEY = "max_bad_ratio"
+LABELS_KEY = "labels"
 OPTIONS_KEY = "options"
 BLESSING_KEY = "blessing"
 TRAIN = "train"
@@ -51,7 +53,7 @@ class Executor(base_executor.BaseExecutor):
         Args:
             input_dict: `examples`, `statistics`, `schema`, `anomalies`: one artifact each.
             output_dict: `blessing`: one DataBlessing.
-            exec_properties: `serving_dir`, `live_version`, `max_bad_ratio`, `options` (JSON).
+            exec_properties: `labels` (JSON), `serving_dir`, `live_version`, `max_bad_ratio`, `options` (JSON).
         """
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
         anomalies = artifact_utils.get_single_instance(input_dict[ANOMALIES_KEY])
@@ -60,7 +62,8 @@ class Executor(base_executor.BaseExecutor):
         statistics = _statistics(artifact_utils.get_single_instance(input_dict[STATISTICS_KEY]))
         schema_uri = artifact_utils.get_single_uri(input_dict[SCHEMA_KEY])
         schema = tfdv.load_schema_text(io_utils.get_only_uri_in_dir(schema_uri))
-        add_comparators(schema, {}, options)
+        labels = json.loads(exec_properties[LABELS_KEY])
+        add_comparators(schema, {}, labels, options)
 
         gates: list[Gate] = []
         findings: list[Finding] = []
@@ -70,7 +73,7 @@ class Executor(base_executor.BaseExecutor):
             gates.append(_schema_gate(split, found, of_split, options))
         counted = report.counters(examples)
         gates += rows.bad_ratio_gates(counted, exec_properties[MAX_BAD_RATIO_KEY], options.severity.rows)
-        gates += rows.gates(statistics, schema, options)
+        gates += rows.gates(statistics, schema, labels, options)
         gates += self._distances(statistics, schema, exec_properties, options)
 
         blessed = publish_gates(blessing, gates)

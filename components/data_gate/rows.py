@@ -8,7 +8,6 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components.data_gate.findings import domain
 from components.data_gate.report import shorten
-from components.example_gen.options import LABEL_KEY
 from components.gates import Gate, Severity
 from components.schema_gen.options import ValidationOptions
 from components.schema_gen.schema import value_counts
@@ -19,13 +18,17 @@ MIN_CLASSES = 2
 def gates(
     statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
     schema: schema_pb2.Schema,
+    labels: Mapping[str, str],
     options: ValidationOptions,
 ) -> list[Gate]:
-    """Makes the gates `rows/<split>`, `rows/classes` and `rows/smallest_class`.
+    """Makes the gates `rows/<split>` and, of each label of classes, `rows/classes` and `rows/smallest_class`.
+
+    Where there are several labels, `/<label>` comes behind.
 
     Args:
         statistics: split → its statistics; `train` is among them.
-        schema: its label domain names the classes.
+        schema: the labels' domains name the classes.
+        labels: label name → `category`, `categories` or `number`.
         options: least numbers.
     """
     severity = options.severity.rows
@@ -34,20 +37,32 @@ def gates(
         number = int(of_split.datasets[0].num_examples)
         why = f"The {split} split has {number:,} rows; it needs at least {options.min_rows:,}."
         result.append(Gate(f"rows/{split}", number >= options.min_rows, number, options.min_rows, why, severity))
-    counts = _class_counts(statistics["train"])
-    classes = sorted({*counts, *domain(tfdv.get_feature(schema, LABEL_KEY), schema)})
+    for label in (name for name, kind in labels.items() if kind != "number"):
+        least = MIN_CLASSES if labels[label] == "category" else 1
+        result += _class_gates(statistics["train"], schema, label, least, options, f"/{label}" * (len(labels) > 1))
+    return result
+
+
+def _class_gates(
+    train: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    label: str,
+    least: int,
+    options: ValidationOptions,
+    suffix: str,
+) -> list[Gate]:
+    severity = options.severity.rows
+    counts = _class_counts(train, label)
+    classes = sorted({*counts, *domain(tfdv.get_feature(schema, label), schema)})
     present = [name for name in classes if counts.get(name)]
     listed = ", ".join(f"{shorten(name, 30)} {counts.get(name, 0):,}" for name in classes[:20]) or "none"
-    why = f"The train split has rows of {len(present)} of its classes ({listed}); telling apart needs {MIN_CLASSES}."
-    result.append(
-        Gate("rows/classes", len(present) >= MIN_CLASSES, len(present), MIN_CLASSES, why, severity),
-    )
+    why = f"The train split has rows of {len(present)} of its classes ({listed}); telling apart needs {least}."
+    enough = Gate(f"rows/classes{suffix}", len(present) >= least, len(present), least, why, severity)
     smallest = min(classes, key=lambda name: counts.get(name, 0), default="")
     number = counts.get(smallest, 0)
     limit = options.min_rows_per_class
     why = f"The rarest class in train is {shorten(smallest, 30)!r} with {number:,} rows; each needs at least {limit:,}."
-    result.append(Gate("rows/smallest_class", number >= limit, number, limit, why, severity))
-    return result
+    return [enough, Gate(f"rows/smallest_class{suffix}", number >= limit, number, limit, why, severity)]
 
 
 def bad_ratio_gates(counted: Mapping[str, Any], limit: float, severity: Severity) -> list[Gate]:
@@ -69,8 +84,8 @@ def bad_ratio_gates(counted: Mapping[str, Any], limit: float, severity: Severity
     return [Gate("rows/bad_ratio", bad / read <= limit, bad / read, limit, why, severity)]
 
 
-def _class_counts(train: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, int]:
+def _class_counts(train: statistics_pb2.DatasetFeatureStatisticsList, label: str) -> dict[str, int]:
     for each in train.datasets[0].features:
-        if each.path.step[0] == LABEL_KEY:
+        if each.path.step[0] == label:
             return value_counts(each) or {}
     return {}

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.example_gen.options import LABEL_KEY, ExampleGenOptions
+from components.example_gen.options import ExampleGenOptions, LabelOptions
 from components.example_gen.readers.batch import BadRow, Batch, Reason
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -19,7 +19,8 @@ class Checked:
     """The usable rows of a batch as features, and the others with their reasons."""
 
     features: dict[str, pa.Array]
-    """Feature or `label` → large_string or float32 `(rows,)`; null where the value is missing."""
+    """Feature or label → large_string, float32 or, of several classes, large_list of large_string `(rows,)`; null where
+    the value is missing."""
     group: pa.Array | None
     """large_string `(rows,)`: value of `split_by`."""
     num_rows: int
@@ -50,7 +51,7 @@ class _Verdicts:
 def check(batch: Batch, options: ExampleGenOptions) -> Checked:
     """Checks every row against the options.
 
-    A row with several faults gets the first in this order: label, `split_by`, features in the config's order, empty
+    A row with several faults gets the first in this order: labels, `split_by`, features in the config's order, empty
     text; of one column: undecodable, no number, missing.
     """
     verdicts = _Verdicts(batch)
@@ -65,8 +66,20 @@ def check(batch: Batch, options: ExampleGenOptions) -> Checked:
         verdicts.refuse(damaged, "undecodable", column, values)
         return text
 
-    label = _null_where_empty(pc.utf8_trim_whitespace(text_of(options.label)))
-    verdicts.refuse(_mask(label.is_null()), "missing_label", options.label)
+    def label_of(label: LabelOptions) -> pa.Array:
+        if label.type == "number":
+            values = values_of(label.column)
+            numbers, not_a_number = as_number(values)
+            verdicts.refuse(not_a_number, "not_a_number", label.column, values)
+            verdicts.refuse(_mask(numbers.is_null()), "missing_label", label.column)
+            return numbers
+        text = _null_where_empty(pc.utf8_trim_whitespace(text_of(label.column)))
+        if label.type == "categories":
+            return as_classes(text, label.separator)
+        verdicts.refuse(_mask(text.is_null()), "missing_label", label.column)
+        return text
+
+    labels = {label.name: label_of(label) for label in options.labels}
     group = None
     if options.split_by is not None:
         group = text_of(options.split_by)
@@ -88,7 +101,7 @@ def check(batch: Batch, options: ExampleGenOptions) -> Checked:
     if text_columns and options.on_empty_text == "quarantine":
         empty = np.logical_and.reduce([_mask(features[column.name].is_null()) for column in text_columns])
         verdicts.refuse(empty, "empty_text", ", ".join(column.column for column in text_columns))
-    features[LABEL_KEY] = label
+    features |= labels
     if not verdicts.usable.all():
         kept = pa.array(verdicts.usable)
         features = {name: values.filter(kept) for name, values in features.items()}
@@ -119,6 +132,15 @@ def _is_damaged(value: bytes | None) -> bool:
     except UnicodeDecodeError:
         return True
     return False
+
+
+def as_classes(text: pa.Array, separator: str) -> pa.Array:
+    """Splits each text into class names, sorted and each once: large_list of large_string; null where there is none."""
+    rows = []
+    for value in text.to_pylist():
+        names = sorted({name.strip() for name in (value or "").split(separator)} - {""})
+        rows.append(names or None)
+    return pa.array(rows, pa.large_list(pa.large_string()))
 
 
 def as_number(values: pa.Array) -> tuple[pa.Array, np.ndarray]:

@@ -71,11 +71,17 @@ def judge(report: Report, splits: Sequence[str], options: ExampleGenOptions, fil
             f"None of the {report.rows_read} rows of {files} can be used. Reasons: {reasons}. "
             f"First: {'; '.join(report.first_bad)}. All of them, with their text: {quarantine}"
         )
-    if len(report.labels) == 1:
-        raise InputDataError(
-            f"The label column `{options.label}` holds one class only, `{report.labels[0]}`, in all "
-            f"{report.rows_by_split.total()} rows. At least two classes are needed."
-        )
+    for label in options.labels:
+        values = report.labels.get(label.name, [])
+        rows = report.rows_by_split.total()
+        if label.type == "categories" and not values:
+            raise InputDataError(f"The label column `{label.column}` holds no class in any of the {rows} rows.")
+        if label.type != "categories" and len(values) == 1:
+            what, which = ("number", "two numbers") if label.type == "number" else ("class", "two classes")
+            raise InputDataError(
+                f"The label column `{label.column}` holds one {what} only, `{values[0]}`, in all {rows} rows. "
+                f"At least {which} are needed."
+            )
     empty = [name for name in splits if not report.rows_by_split[name]]
     if empty:
         raise InputDataError(

@@ -2,15 +2,17 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from pydantic import BaseModel
 from tfx.dsl.io import fileio
 
 from components.example_gen.check import check
 from components.example_gen.errors import InputDataError
-from components.example_gen.options import LABEL_KEY, ExampleGenOptions
+from components.example_gen.options import ExampleGenOptions, LabelOptions
 from components.example_gen.readers.batch import BadRow
 from components.example_gen.split import assign, row_keys
 from components.example_gen.units import Unit, read_unit
@@ -28,8 +30,8 @@ class Report(BaseModel):
     bad_by_reason: Counter[str] = Counter()
     first_bad: list[str] = []
     """The first three bad rows, in words."""
-    labels: list[str] = []
-    """Up to two classes: enough to know that there is more than one."""
+    labels: dict[str, list[str]] = {}
+    """Of each label up to two different values: enough to know that there is more than one."""
     error: str | None = None
     """Why the input as a whole cannot be used. Beam would turn an exception into a trace of its own."""
 
@@ -38,8 +40,12 @@ class Report(BaseModel):
         self.rows_by_split.update(other.rows_by_split)
         self.bad_by_reason.update(other.bad_by_reason)
         self.first_bad = (self.first_bad + other.first_bad)[:3]
-        self.labels = sorted({*self.labels, *other.labels})[:2]
+        self.add_labels(other.labels)
         self.error = self.error or other.error
+
+    def add_labels(self, labels: Mapping[str, Iterable[str]]) -> None:
+        for name, values in labels.items():
+            self.labels[name] = sorted({*self.labels.get(name, []), *values})[:2]
 
 
 def report_path(examples_uri: str, index: int) -> str:
@@ -94,8 +100,13 @@ def ingest(index: int, unit: Unit, options: ExampleGenOptions, examples_uri: str
                 for place, example in zip(places.tolist(), encode_examples(checked.features), strict=True):
                     shards[place].write(example)
                     report.rows_by_split[names[place]] += 1
-                if len(report.labels) < 2:
-                    report.labels = sorted({*report.labels, *checked.features[LABEL_KEY].unique().to_pylist()})[:2]
+                report.add_labels(
+                    {
+                        label.name: _some_values(checked.features[label.name], label)
+                        for label in options.labels
+                        if len(report.labels.get(label.name, [])) < 2
+                    }
+                )
     except InputDataError as error:
         report.error = str(error)
     finally:
@@ -103,6 +114,11 @@ def ingest(index: int, unit: Unit, options: ExampleGenOptions, examples_uri: str
         for shard in shards:
             shard.close()
     return report
+
+
+def _some_values(values: pa.Array, label: LabelOptions) -> list[str]:
+    flat = values.flatten() if label.type == "categories" else values
+    return [str(value) for value in flat.drop_null().unique()[:2].to_pylist()]
 
 
 def _in_words(file: str, bad: BadRow) -> str:

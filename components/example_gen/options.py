@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LABEL_KEY = "label"
-"""Key of the label in every tf.Example."""
+"""Name of the label where a config has one only."""
 
 SPLITS = ("train", "eval", "test")
 
@@ -16,13 +16,25 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ColumnOptions(_Frozen):
+class _Column(_Frozen):
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Key in the tf.Example.")
+    column: str = Field(min_length=1, description="Name in the table.")
+
+
+class ColumnOptions(_Column):
     """One column of the table that becomes a feature."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Key in the tf.Example.")
-    column: str = Field(description="Name in the table.")
     type: Literal["text", "number", "category", "passthrough"]
     required: bool = Field(False, description="A row without a value is quarantined.")
+
+
+class LabelOptions(_Column):
+    """One column of the table that is to be predicted."""
+
+    type: Literal["category", "categories", "number"] = Field(
+        "category", description="One class; any number of classes, none too; or a number."
+    )
+    separator: str = Field("|", min_length=1, description="Between the classes of a row of `categories`.")
 
 
 class SplitRatio(_Frozen):
@@ -36,7 +48,6 @@ class SplitRatio(_Frozen):
 class TableOptions(_Frozen):
     """How the table is written, how it is split, and which rows are refused: what a user's config says of it."""
 
-    label: str = Field(min_length=1, description="Column that holds the class.")
     format: Format | None = Field(None, description="Default: told from the file's content and name.")
     encoding: str | None = Field(None, description="Default: a byte order mark's, else UTF-8.")
     delimiter: str | None = Field(None, description="Default: told from the first rows of the file.")
@@ -66,25 +77,26 @@ class TableOptions(_Frozen):
 
 
 class ExampleGenOptions(TableOptions):
-    """The same with the features' columns: all that the executor needs."""
+    """The same with the columns of features and labels: all that the executor needs."""
 
     columns: tuple[ColumnOptions, ...] = Field(min_length=1)
+    labels: tuple[LabelOptions, ...] = Field(min_length=1)
     quarantine_dir: str = Field(min_length=1)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [column.name for column in self.columns]
+        every: tuple[_Column, ...] = (*self.columns, *self.labels)
+        names = [column.name for column in every]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"Feature names must be unique. Received twice: {twice}")
-        if LABEL_KEY in names:
-            raise ValueError(f"`{LABEL_KEY}` is the label's key and cannot name a feature.")
+            raise ValueError(f"Names of features and labels must be unique. Received twice: {twice}")
         if all(column.type == "passthrough" for column in self.columns):
             raise ValueError(
                 "At least one feature must be of type text, number or category. Received: passthrough only"
             )
-        if self.label in {column.column for column in self.columns}:
-            raise ValueError(f"The label column `{self.label}` cannot be a feature as well.")
+        both = sorted({label.column for label in self.labels} & {column.column for column in self.columns})
+        if both:
+            raise ValueError(f"A label's column cannot be a feature as well. Received for both: {both}")
         return self
 
     def of_type(self, *types: str) -> tuple[ColumnOptions, ...]:
@@ -94,4 +106,5 @@ class ExampleGenOptions(TableOptions):
     def used_columns(self) -> tuple[str, ...]:
         """Every column of the table that has to be read, each once."""
         extra = () if self.split_by is None else (self.split_by,)
-        return tuple(dict.fromkeys((*(column.column for column in self.columns), self.label, *extra)))
+        every: tuple[_Column, ...] = (*self.columns, *self.labels)
+        return tuple(dict.fromkeys((*(column.column for column in every), *extra)))

@@ -25,7 +25,7 @@ def encode_examples(features: dict[str, pa.Array]) -> list[bytes]:
     The encoder writes an empty feature for a null, so rows are encoded by the pattern of their missing values.
 
     Args:
-        features: large_string or float32 `(rows,)` by key.
+        features: large_string, float32 or large_list of large_string `(rows,)` by key.
     """
     encoder = RecordBatchToExamplesEncoder()
     examples = np.empty(len(next(iter(features.values()))), object)
@@ -39,12 +39,15 @@ def encode_examples(features: dict[str, pa.Array]) -> list[bytes]:
         present = {name: values for name, values in features.items() if values[int(rows[0])].is_valid}
         if len(rows) < len(examples):
             present = {name: values.take(pa.array(rows)) for name, values in present.items()}
-        columns = [_single_value_lists(values) for values in present.values()]
-        examples[rows] = encoder.encode(pa.RecordBatch.from_arrays(columns, list(present)))
+        columns = [_value_lists(values) for values in present.values()]
+        batch = pa.RecordBatch.from_arrays(columns, list(present))
+        examples[rows] = encoder.encode(batch) if present else b""  # the encoder counts rows by columns
     return examples.tolist()
 
 
-def _single_value_lists(values: pa.Array) -> pa.Array:
+def _value_lists(values: pa.Array) -> pa.Array:
+    if pa.types.is_large_list(values.type):
+        return values.cast(pa.large_list(pa.large_binary()))
     if pa.types.is_large_string(values.type):
         values = values.cast(pa.large_binary())
     return pa.LargeListArray.from_arrays(pa.array(np.arange(len(values) + 1)), values)

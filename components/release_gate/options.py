@@ -5,7 +5,8 @@ from pydantic import BaseModel, ConfigDict, Field
 METRICS_FILE = "metrics.json"
 """In the blessing's directory: the candidate's metrics over the whole test split, readable without TFMA."""
 
-SIGNATURES = ("serving_default", "classify", "examples", "explain")
+SIGNATURES = ("serving_default", "examples", "explain")
+"""That every model has; beside them, each head has one of its own."""
 
 
 class ReleaseGateOptions(BaseModel):

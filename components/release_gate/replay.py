@@ -25,6 +25,7 @@ OWN_PACKAGES = ("pipeline", "components", "models", "deploy")
 REQUESTS_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 DEFAULT_SIGNATURE = "serving_default"
 CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
 
 
 class ReplayError(ValueError):
@@ -107,7 +108,7 @@ def read_requests(model_dir):
 def signature_of(log):
     """Name of the signature that a recorded request asks."""
     kind = log.WhichOneof("log_type")
-    if kind not in ("predict_log", "classify_log"):
+    if kind not in CHECKS:
         raise ReplayError(f"a recorded request is of a kind that is not replayed: {kind}")
     return getattr(log, kind).request.model_spec.signature_name or DEFAULT_SIGNATURE
 
@@ -147,23 +148,41 @@ def check_predict(session, log, signature, recording):
 
 def check_classify(session, log, signature, recording):
     """Replays one Classify request and compares classes and scores."""
-    if not log.HasField("response"):
-        raise ReplayError("a recorded request has no response")
-    if signature.method_name != CLASSIFY_METHOD:
-        raise ReplayError(f"its method is {signature.method_name}, the Classify API wants {CLASSIFY_METHOD}")
-    if log.request.input.WhichOneof("kind") != "example_list":
-        raise ReplayError("a recorded Classify request holds no example_list")
-    examples = [example.SerializeToString() for example in log.request.input.example_list.examples]
-    (input_info,) = signature.inputs.values()
-    names = {alias: signature.outputs[alias].name for alias in ("classes", "scores")}
-    started = time.perf_counter()
-    got = session.run(names, {input_info.name: np.array(examples, object)})
-    recording.seconds += time.perf_counter() - started
+    got = run_examples(session, log, signature, recording, CLASSIFY_METHOD, ("classes", "scores"))
     rows: list[classification_pb2.Classifications] = list(log.response.result.classifications)
     classes = [[each.label.encode() for each in row.classes] for row in rows]
     scores = [[each.score for each in row.classes] for row in rows]
     recording.compare("classes", np.array(classes, object), np.asarray(got["classes"]))
     recording.compare("scores", np.array(scores, np.float32), np.asarray(got["scores"]))
+
+
+def check_regress(session, log, signature, recording):
+    """Replays one Regress request and compares the values."""
+    got = run_examples(session, log, signature, recording, REGRESS_METHOD, ("outputs",))
+    values = [each.value for each in log.response.result.regressions]
+    recording.compare("outputs", np.array(values, np.float32), np.asarray(got["outputs"]))
+
+
+def run_examples(session, log, signature, recording, method, aliases):
+    """Runs a signature on the tf.Examples of a recorded request: alias → array."""
+    if not log.HasField("response"):
+        raise ReplayError("a recorded request has no response")
+    if signature.method_name != method:
+        api = method.rpartition("/")[2].title()
+        raise ReplayError(f"its method is {signature.method_name}, the {api} API wants {method}")
+    if log.request.input.WhichOneof("kind") != "example_list":
+        raise ReplayError("a recorded request holds no example_list")
+    examples = [example.SerializeToString() for example in log.request.input.example_list.examples]
+    (input_info,) = signature.inputs.values()
+    names = {alias: signature.outputs[alias].name for alias in aliases}
+    started = time.perf_counter()
+    got = session.run(names, {input_info.name: np.array(examples, object)})
+    recording.seconds += time.perf_counter() - started
+    return got
+
+
+CHECKS = {"predict_log": check_predict, "classify_log": check_classify, "regress_log": check_regress}
+"""By the kind of a recorded request."""
 
 
 def replay(model_dir, result):
@@ -185,9 +204,8 @@ def replay(model_dir, result):
             try:
                 if name not in signatures:
                     raise ReplayError("the model has no such signature, but there are requests for it")
-                is_predict = log.WhichOneof("log_type") == "predict_log"
-                check, own = (check_predict, log.predict_log) if is_predict else (check_classify, log.classify_log)
-                check(session, own, signatures[name], recording)
+                kind = log.WhichOneof("log_type")
+                CHECKS[kind](session, getattr(log, kind), signatures[name], recording)
                 recording.requests += 1
             except (ReplayError, tf.errors.OpError, TypeError, ValueError, KeyError) as error:
                 errors[name] = f"{type(error).__name__}: {error}" if not isinstance(error, ReplayError) else str(error)

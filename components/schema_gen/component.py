@@ -18,6 +18,7 @@ class SchemaGenSpec(ComponentSpec):
 
     PARAMETERS = {
         executor.FEATURES_KEY: ExecutionParameter(type=str),
+        executor.LABELS_KEY: ExecutionParameter(type=str),
         executor.OPTIONS_KEY: ExecutionParameter(type=str),
     }
     INPUTS = {executor.STATISTICS_KEY: ChannelParameter(type=standard_artifacts.ExampleStatistics)}
@@ -30,22 +31,30 @@ class SchemaGen(base_component.BaseComponent):
     SPEC_CLASS = SchemaGenSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, statistics: BaseChannel, features: Mapping[str, Any], options: ValidationOptions | None = None):
+    def __init__(
+        self,
+        statistics: BaseChannel,
+        features: Mapping[str, Any],
+        labels: Mapping[str, str],
+        options: ValidationOptions | None = None,
+    ):
         """Builds the node.
 
         Args:
             statistics: of all splits; `train` must be among them.
             features: feature name → its settings, as JSON has them; `type` and `required` are read.
+            labels: label name → `category`, `categories` or `number`.
             options: limits that become part of the schema.
 
         Raises:
-            ValueError: `features` is empty.
+            ValueError: `features` or `labels` is empty.
         """
-        if not features:
-            raise ValueError("`features` must name at least one feature. Received: none.")
+        if not features or not labels:
+            raise ValueError("`features` and `labels` must each name at least one. Received: none.")
         spec = SchemaGenSpec(
             statistics=statistics,
             features=json.dumps(features, sort_keys=True),
+            labels=json.dumps(labels, sort_keys=True),
             options=(options or ValidationOptions()).model_dump_json(),
             schema=OutputChannel(standard_artifacts.Schema, self, executor.SCHEMA_KEY),
         )

@@ -12,12 +12,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from typing_extensions import override
 
-from components.example_gen.options import LABEL_KEY
 from components.schema_gen.options import ValidationOptions
 from components.schema_gen.schema import make_schema
 
 STATISTICS_KEY = "statistics"
 FEATURES_KEY = "features"
+LABELS_KEY = "labels"
 OPTIONS_KEY = "options"
 SCHEMA_KEY = "schema"
 SCHEMA_FILE = "schema.pbtxt"
@@ -40,20 +40,24 @@ class Executor(base_executor.BaseExecutor):
         Args:
             input_dict: `statistics`: one ExampleStatistics with a train split.
             output_dict: `schema`: one Schema.
-            exec_properties: `features` and `options`, both JSON.
+            exec_properties: `features`, `labels` and `options`, all JSON.
 
         Raises:
             ValueError: a feature has no value in the train split.
         """
         statistics = artifact_utils.get_single_instance(input_dict[STATISTICS_KEY])
         train = stats_artifact_utils.load_statistics(statistics, "train").proto()
+        labels = json.loads(exec_properties[LABELS_KEY])
         schema = make_schema(
             train,
             json.loads(exec_properties[FEATURES_KEY]),
+            labels,
             ValidationOptions.model_validate_json(exec_properties[OPTIONS_KEY]),
         )
         uri = artifact_utils.get_single_uri(output_dict[SCHEMA_KEY])
         os.makedirs(uri, exist_ok=True)
         tfdv.write_schema_text(schema, os.path.join(uri, SCHEMA_FILE))
-        classes = tfdv.get_feature(schema, LABEL_KEY).string_domain.value
-        _logger.info("SchemaGen %d features, classes: %s", len(schema.feature) - 1, ", ".join(classes))
+        _logger.info("SchemaGen %d features", len(schema.feature) - len(labels))
+        for label in labels:
+            classes = tfdv.get_feature(schema, label).string_domain.value
+            _logger.info("SchemaGen label %s: %s", label, ", ".join(classes) or "a number")

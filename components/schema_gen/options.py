@@ -17,7 +17,9 @@ class ValidationGroup(BaseModel):
 class Thresholds(ValidationGroup):
     """Greatest distance between two distributions, from 0 (the same) to 1 (nothing in common)."""
 
-    label: Share = Field(0.1, description="L-infinity distance of the classes' shares.")
+    label: Share = Field(
+        0.1, description="L-infinity distance of the classes' shares; a number as label is a `number`."
+    )
     category: Share = Field(0.2, description="L-infinity distance of the values' shares.")
     number: Share = Field(0.2, description="Jensen-Shannon divergence.")
     features: dict[str, Share] = Field(default_factory=dict, description="Feature → threshold of its own.")

@@ -1,6 +1,7 @@
 """The commands `serve` and `predict`; neither imports TensorFlow before it has to."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -201,7 +202,16 @@ def _rows(texts: tuple[str, ...], file: Path | None, client: "PredictionClient")
 
 def _print_json(predictions: Iterable[Any]) -> None:
     for prediction in predictions:
-        click.echo(json.dumps(asdict(prediction), ensure_ascii=False))
+        click.echo(json.dumps(_without_nan(asdict(prediction)), ensure_ascii=False, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: a probability that is none becomes null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _print_shaded(predictions: Iterable[Any]) -> None:
@@ -212,7 +222,7 @@ def _print_shaded(predictions: Iterable[Any]) -> None:
 
     console = Console()
     for prediction in predictions:
-        console.print(Text(f"{prediction.label} ({prediction.probability:.1%})", style="bold"))
+        console.print(Text(str(prediction), style="bold"))
         console.print(shaded(prediction))
         console.print()
 
@@ -223,12 +233,11 @@ def _print_table(rows: Sequence[Any], predictions: Sequence[Any]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("label", style="bold")
-    table.add_column("probability", justify="right")
+    table.add_column("answer", style="bold")
     table.add_column("row", ratio=1, no_wrap=True, overflow="ellipsis")
     for row, prediction in zip(rows, predictions, strict=True):
         shown = row if isinstance(row, str) else ", ".join(f"{name}={value}" for name, value in row.items())
-        table.add_row(Text(prediction.label), f"{prediction.probability:.1%}", Text(" ".join(shown.split())))
+        table.add_row(Text(str(prediction)), Text(" ".join(shown.split())))
     Console().print(table)
 
 

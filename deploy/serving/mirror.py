@@ -145,15 +145,18 @@ class Mirror:
 
 
 def answers_of(response: Any) -> list[Any]:
-    """One answer a row: the label, or the best class; nothing where a response has neither."""
+    """One answer a row: the label, those of all heads, or the best class; nothing where a response has none."""
     if isinstance(response, classification_pb2.ClassificationResponse):
         return [
             max(row.classes, key=lambda each: each.score).label if row.classes else None
             for row in response.result.classifications
         ]
     if isinstance(response, predict_pb2.PredictResponse):
-        if "label" in response.outputs:
-            return to_array(response.outputs["label"]).ravel().tolist()
+        labels = [name for name in sorted(response.outputs) if name == "label" or name.endswith("_label")]
+        if len(labels) == 1:
+            return to_array(response.outputs[labels[0]]).ravel().tolist()
+        if labels:
+            return list(zip(*(to_array(response.outputs[name]).ravel().tolist() for name in labels), strict=True))
         for name in ("probabilities", "scores"):
             if name in response.outputs:
                 scores = to_array(response.outputs[name])
@@ -162,4 +165,6 @@ def answers_of(response: Any) -> list[Any]:
 
 
 def _text(answer: Any) -> str:
+    if isinstance(answer, tuple):
+        return " + ".join(map(_text, answer))
     return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,43 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The model's answer to one row."""
+class Answer:
+    """What one head says of a row.
+
+    Attributes:
+        label: the class; of a head with any number of classes all of them, joined; `""` where a number is predicted.
+        probability: of the label; NaN where it is no single class.
+        probabilities: by class; of a head with any number of classes each stands by itself.
+        value: the number; None where classes are predicted.
+    """
 
     label: str
     probability: float
     probabilities: dict[str, float]
-    version: int
+    value: float | None = None
+
+    def __str__(self) -> str:
+        if self.value is not None:
+            return f"{self.value:.6g}"
+        return self.label if math.isnan(self.probability) else f"{self.label} ({self.probability:.1%})"
+
+
+@dataclass(frozen=True)
+class Prediction(Answer):
+    """The model's answer to one row.
+
+    Where there are several heads, this is the answer of the one called `label`, else of the first by the alphabet, and
+    `heads` holds those of all by their names.
+    """
+
+    version: int = 0
     words: tuple[Word, ...] = ()
+    heads: dict[str, Answer] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.heads:
+            return ", ".join(f"{name}: {answer}" for name, answer in self.heads.items())
+        return super().__str__()
 
 
 @dataclass(frozen=True)
@@ -105,36 +134,58 @@ class Inputs:
 
 
 def read_predictions(response: Any) -> list[Prediction]:
-    """Reads `label`, `probabilities` and `classes`, and the words where the signature explains.
+    """Reads what the heads answer, and the words where the signature explains.
 
     Args:
-        response: PredictResponse with `label` string `(batch,)`, `probabilities` float and `classes` string
-            `(batch, classes)`; if explained also `tokens`, `token_features` string and `attention` float
-            `(batch, tokens)`.
+        response: PredictResponse with, for each head, `label` string `(batch,)`, `probabilities` float and `classes`
+            string `(batch, classes)`, or `value` float `(batch,)`, the head's name and `_` before them unless it is
+            `label`; if explained also `tokens`, `token_features` string and `attention` float `(batch, tokens)`.
 
     Raises:
         ValueError: The model's outputs are others.
     """
-    missing = {"label", "probabilities", "classes"} - set(response.outputs)
-    if missing:
-        raise ValueError(
-            f"The model answers {_listed(response.outputs)}, without {_listed(missing)}: it was not made by this "
-            "pipeline. Use a plain TF Serving client for it."
-        )
     arrays = {name: to_array(tensor) for name, tensor in response.outputs.items()}
+    answers = {prefix.removesuffix("_"): answer for prefix in _prefixes(arrays) if (answer := _answers(arrays, prefix))}
+    if not answers:
+        raise ValueError(
+            f"The model answers {_listed(response.outputs)}, without `label`, `probabilities` and `classes` or "
+            "`value` of any head: it was not made by this pipeline. Use a plain TF Serving client for it."
+        )
     version = response.model_spec.version.value
     explained = {"tokens", "token_features", "attention"} <= set(arrays)
     predictions = []
-    for row, label in enumerate(_decoded(arrays["label"])):
-        scores = [float(score) for score in arrays["probabilities"][row]]
-        probabilities = dict(zip(_decoded(arrays["classes"][row]), scores, strict=True))
+    for row, first in enumerate(next(iter(answers.values()))):
         words: tuple[Word, ...] = ()
         if explained:
             words = merge_pieces(
                 _decoded(arrays["tokens"][row]), _decoded(arrays["token_features"][row]), arrays["attention"][row]
             )
-        predictions.append(Prediction(label, probabilities.get(label, math.nan), probabilities, version, words))
+        heads = {name or "label": of_head[row] for name, of_head in answers.items()} if len(answers) > 1 else {}
+        predictions.append(Prediction(**vars(first), version=version, words=words, heads=heads))
     return predictions
+
+
+def _prefixes(outputs: Iterable[str]) -> list[str]:
+    """What stands before `classes` or `value` in the names of the outputs: `""` first, then by the alphabet."""
+    parts = ("classes", "value")
+    return sorted(
+        {name.removesuffix(part) for name in outputs for part in parts if name == part or name.endswith(f"_{part}")}
+    )
+
+
+def _answers(arrays: Mapping[str, Array], prefix: str) -> list[Answer]:
+    """The answers of one head to all rows; none if an output is missing."""
+    if f"{prefix}value" in arrays:
+        return [Answer("", math.nan, {}, float(value)) for value in arrays[f"{prefix}value"]]
+    found = [arrays.get(f"{prefix}{part}") for part in ("label", "probabilities", "classes")]
+    if any(array is None for array in found):
+        return []
+    answers = []
+    for label, scores, classes in zip(*found, strict=True):
+        probabilities = dict(zip(_decoded(classes), map(float, scores), strict=True))
+        name = label.decode("utf-8", "replace")
+        answers.append(Answer(name, probabilities.get(name, math.nan), probabilities))
+    return answers
 
 
 def merge_pieces(tokens: Iterable[str], features: Iterable[str], attention: Iterable[float]) -> tuple[Word, ...]:

@@ -72,13 +72,15 @@ def heat_map_page(predictions: Iterable[Prediction], title: str) -> str:
 
 
 def _article(number: int, prediction: Prediction) -> str:
-    parts = [f"<h2>{number}. {html.escape(prediction.label)} ({prediction.probability:.1%})</h2>", "<table>"]
-    for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
-        parts.append(
-            f'<tr><td>{html.escape(label)}</td><td><meter value="{probability:.4f}"></meter></td>'
-            f"<td>{probability:.1%}</td></tr>"
-        )
-    parts.append("</table>")
+    parts = [f"<h2>{number}. {html.escape(str(prediction))}</h2>"]
+    for answer in prediction.heads.values() or [prediction]:
+        parts.append("<table>")
+        for label, probability in sorted(answer.probabilities.items(), key=lambda item: -item[1]):
+            parts.append(
+                f'<tr><td>{html.escape(label)}</td><td><meter value="{probability:.4f}"></meter></td>'
+                f"<td>{probability:.1%}</td></tr>"
+            )
+        parts.append("</table>")
     feature = None
     for word, shade in zip(prediction.words, shades(prediction.words), strict=True):
         if word.feature != feature:

@@ -1,0 +1,1 @@
+"""Tops of the network that Keras does not have."""

@@ -10,9 +10,8 @@ import keras
 import numpy as np
 
 from models.input_fn import Split, batches, shuffled_rows, sorted_rows
-from models.losses.focal_loss import FocalLoss
-from models.losses.smoothed_cross_entropy import SmoothedCrossEntropy
-from models.spec import TrainOptions
+from models.labels import Target, type_of
+from models.spec import ModelSpec, SingleLabelHead, TrainOptions, of_head
 from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
 from models.training.event_log import EventLog
 from models.training.optimizer import make_optimizer
@@ -46,18 +45,20 @@ def train(
     network: keras.Model,
     train_split: Split,
     eval_split: Split,
-    options: TrainOptions,
+    spec: ModelSpec,
+    targets: Mapping[str, Target],
     checkpoint_dir: str,
     log_dir: str,
     rates: Mapping[str, float] = MappingProxyType({}),
 ) -> Outcome:
-    """Trains the network and leaves the weights of the epoch with the highest eval accuracy in it.
+    """Trains the network and leaves the weights of its best epoch in it, as `TrainingState.best_epoch` has it.
 
     Args:
-        network: with an output `logits`.
+        network: with the layer `logits` of each head.
         train_split: rows to learn from.
         eval_split: rows to choose the best epoch by.
-        options: how to train.
+        spec: its heads, and how to train.
+        targets: head → what is to be predicted.
         checkpoint_dir: of this very training alone; a checkpoint there is taken up.
         log_dir: for TensorBoard.
         rates: path of a variable → its share of the learning rate; 1 where nothing is said.
@@ -65,14 +66,21 @@ def train(
     Returns:
         how it went.
     """
+    options = spec.train
     steps = -(-len(train_split) // options.batch_size)
-    weights = None if options.class_weights == "none" else class_weights(train_split.labels, options)
+    weights = {
+        name: class_weights(train_split.labels[name], options)
+        for name, head in spec.heads.items()
+        if options.class_weights != "none" and isinstance(head, SingleLabelHead)
+    }
     multiple = _XLA_LENGTHS if options.jit_compile else 1
-    model = keras.Model(network.inputs, network.get_layer("logits").output)
+    heads = {name: type_of(head) for name, head in spec.heads.items()}
+    model = keras.Model(network.inputs, {name: network.get_layer(of_head(name, "logits")).output for name in heads})
     model.compile(
         make_optimizer(options, steps, rates),
-        make_loss(options),
-        weighted_metrics=["accuracy"],  # with class weights: about the mean of all classes' recall
+        {name: head.loss(options, targets[name]) for name, head in heads.items()},
+        loss_weights={name: head.weight for name, head in spec.heads.items()},
+        weighted_metrics={name: head.metrics(targets[name]) for name, head in heads.items()},
         jit_compile=options.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
@@ -106,13 +114,6 @@ def train(
     seconds = time.monotonic() - began
     rows_seen = _rows_seen(state, len(train_split), options.batch_size) - rows_before
     return Outcome(state.curve, state.best_epoch + 1, seconds, rows_seen / max(seconds, 1e-9))
-
-
-def make_loss(options: TrainOptions) -> keras.losses.Loss:
-    """The loss that the options name."""
-    if options.loss == "focal":
-        return FocalLoss(options.focal_gamma, options.label_smoothing)
-    return SmoothedCrossEntropy(options.label_smoothing)
 
 
 def class_weights(labels: np.ndarray, options: TrainOptions) -> np.ndarray:

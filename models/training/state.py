@@ -36,9 +36,10 @@ class TrainingState:
     def best_epoch(self) -> int:
         """The complete epoch of the highest eval accuracy, of equal ones that of the lowest loss, counted from 0.
 
-        Accuracy is what the gates ask for, and it often rises for some epochs after the loss has turned.
+        Accuracy is what the gates ask for, and it often rises for some epochs after the loss has turned. Where there is
+        no single accuracy (several heads, many labels, a number), the loss alone decides.
         """
-        marks = [(-logs["val_accuracy"], logs["val_loss"]) for logs in self.curve]
+        marks = [(-logs.get("val_accuracy", 0.0), logs["val_loss"]) for logs in self.curve]
         return marks.index(min(marks))
 
     def end_epoch(self, logs: dict[str, float]) -> None:

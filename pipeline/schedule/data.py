@@ -97,7 +97,7 @@ def new_rows(now: Files, before: Files) -> int | None:
 
 def _rows(path: str, config: PipelineConfig) -> int:
     data = config.data
-    wanted = tuple(dict.fromkeys((*(feature.column for feature in config.features.values()), data.label)))
+    wanted = tuple(dict.fromkeys(each.column for each in (*config.features.values(), *config.heads.values())))
     try:
         units = plan_file(
             path, os.path.basename(path), wanted, format=data.format, encoding=data.encoding, delimiter=data.delimiter

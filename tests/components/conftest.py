@@ -63,8 +63,9 @@ def record_of(**values):
     """A tf.Example: bytes for text, floats for numbers, nothing for None."""
     features = {}
     for name, value in values.items():
-        if isinstance(value, str):
-            features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+        if isinstance(value, str | list):
+            values = [value] if isinstance(value, str) else value
+            features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[each.encode() for each in values]))
         elif value is not None:
             features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
     return tf.train.Example(features=tf.train.Features(feature=features))

@@ -13,12 +13,14 @@ from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
 from components.schema_gen.component import SchemaGen
 
+LABELS = {"label": "category"}
+
 
 def build(tables, root):
     examples = tfx.dsl.Importer(source_uri=str(root), artifact_type=tfx.types.standard_artifacts.Examples).with_id("E")
     model = tfx.dsl.Importer(source_uri=str(root), artifact_type=tfx.types.standard_artifacts.Model).with_id("M")
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["result"])
-    schema = SchemaGen(statistics=statistics.outputs["statistics"], features=tables.features)
+    schema = SchemaGen(statistics=statistics.outputs["statistics"], features=tables.features, labels=LABELS)
     anomalies = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
@@ -27,6 +29,7 @@ def build(tables, root):
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         anomalies=anomalies.outputs["anomalies"],
+        labels=LABELS,
         serving_dir=str(root / "serving"),
         live_version=3,
     )
@@ -80,11 +83,11 @@ def test_compiles_for_kubeflow(tables, tmp_path):
 
 @pytest.mark.parametrize("node", [DataGate, BaselineModel])
 def test_a_negative_live_version_is_refused(node):
-    names = {"model"} if node is BaselineModel else {"examples", "statistics", "schema", "anomalies"}
+    names = {"model"} if node is BaselineModel else {"examples", "statistics", "schema", "anomalies", "labels"}
     with pytest.raises(ValueError, match="`live_version` must not be negative. Received: -1"):
         node(**dict.fromkeys(names), serving_dir="serving", live_version=-1)
 
 
 def test_no_features_are_refused():
-    with pytest.raises(ValueError, match="`features` must name at least one feature. Received: none"):
-        SchemaGen(statistics=None, features={})
+    with pytest.raises(ValueError, match="`features` and `labels` must each name at least one. Received: none"):
+        SchemaGen(statistics=None, features={}, labels=LABELS)

@@ -30,7 +30,7 @@ from models.spec import (
     TrainOptions,
 )
 
-Row = dict[str, str | float]
+Row = dict[str, str | float | list[str]]
 
 ONLY_IN_EVAL = "xylophone"
 """A word that the train split does not hold."""
@@ -62,7 +62,8 @@ def to_example(row: Row) -> bytes:
         if isinstance(value, float):
             example.features.feature[name].float_list.value.append(value)
         else:
-            example.features.feature[name].bytes_list.value.append(value.encode())
+            values = [value] if isinstance(value, str) else value
+            example.features.feature[name].bytes_list.value.extend(each.encode() for each in values)
     return example.SerializeToString()
 
 

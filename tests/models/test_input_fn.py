@@ -10,7 +10,7 @@ from tests.models.conftest import make_rows
 def split():
     lengths = np.random.default_rng(0).integers(1, 30, 103)
     token_ids = tf.ragged.constant([[1 + row] * length for row, length in enumerate(lengths)], dtype=tf.int32)
-    return Split({"t_token_ids": token_ids}, (np.arange(103) % 3).astype(np.int32), lengths)
+    return Split({"t_token_ids": token_ids}, {"label": (np.arange(103) % 3).astype(np.int32)}, lengths)
 
 
 def seen_rows(dataset):
@@ -20,7 +20,7 @@ def seen_rows(dataset):
 def test_reads_all_rows_in_order(spec, splits, transform_output):
     split = read_split([splits["train"]], transform_output, spec)
     assert len(split) == 130
-    assert split.labels.tolist() == [int(row["label"] == "yes") for row in make_rows(130, seed=0)]
+    assert split.labels["label"].tolist() == [int(row["label"] == "yes") for row in make_rows(130, seed=0)]
     lengths = [split.features[f"{name}_token_ids"].row_lengths() for name in ("review", "title")]
     np.testing.assert_array_equal(split.lengths, lengths[0] + lengths[1])
     assert split.features["age_value"].shape == (130, 1)
@@ -69,13 +69,13 @@ def test_pads_to_the_longest_of_the_batch_with_zeros(split):
         chosen = rows[step * 10 : (step + 1) * 10]
         assert features["t_token_ids"].shape == (len(chosen), split.lengths[chosen].max())
         np.testing.assert_array_equal(np.count_nonzero(features["t_token_ids"], axis=1), split.lengths[chosen])
-        np.testing.assert_array_equal(labels, split.labels[chosen])
+        np.testing.assert_array_equal(labels["label"], split.labels["label"][chosen])
 
 
 def test_class_weights_go_with_the_rows(split):
     weights = np.array([0.5, 1, 2], np.float32)
-    for _, labels, row_weights in batches(split, sorted_rows(split.lengths), 10, weights):
-        np.testing.assert_array_equal(row_weights, weights[labels])
+    for _, labels, row_weights in batches(split, sorted_rows(split.lengths), 10, {"label": weights}):
+        np.testing.assert_array_equal(row_weights["label"], weights[labels["label"]])
 
 
 def test_pads_to_a_multiple_when_asked(split):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import models
+from models.labels import Target
 from models.network import build_network
 
 SIZES = {"word_pieces": 30, "department_values": 2}
 CLASSES = 3
+TARGETS = {"label": Target(("a", "b", "c"))}
 
 
 def make_batch(rows: int = 4, review: int = 5, title: int = 3) -> dict[str, np.ndarray]:
@@ -26,7 +28,7 @@ def make_batch(rows: int = 4, review: int = 5, title: int = 3) -> dict[str, np.n
 @pytest.fixture
 def network(spec):
     keras.utils.set_random_seed(0)
-    return build_network(spec, SIZES, CLASSES)
+    return build_network(spec, SIZES, TARGETS)
 
 
 def test_outputs(network):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import label
+from models.labels import Target
 from models.modalities import vocabulary_files
 from models.network import build_network
 from models.signatures import ServedModel, export_model
@@ -18,6 +18,7 @@ from tests.models import replay_saved_model
 
 pytestmark = pytest.mark.slow
 
+TARGETS = {"label": Target(("no", "yes"))}
 REPLAY = Path(replay_saved_model.__file__)
 
 
@@ -25,8 +26,8 @@ REPLAY = Path(replay_saved_model.__file__)
 def parts(spec, transform_output):
     vocabularies = {name: read_vocabulary(transform_output, name) for name in vocabulary_files(spec)}
     keras.utils.set_random_seed(0)
-    network = build_network(spec, {name: len(entries) for name, entries in vocabularies.items()}, 2)
-    return network, transform_output, spec, vocabularies, read_vocabulary(transform_output, label.VOCABULARY_FILE)
+    network = build_network(spec, {name: len(entries) for name, entries in vocabularies.items()}, TARGETS)
+    return network, transform_output, spec, vocabularies, TARGETS
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +150,9 @@ def test_a_fresh_process_replays_the_recorded_requests(exported):
 @pytest.fixture(scope="module")
 def exported_bert(bert_spec, bert_transform_output, splits, tmp_path_factory):
     vocabularies = {name: read_vocabulary(bert_transform_output, name) for name in vocabulary_files(bert_spec)}
-    network = build_network(bert_spec, {name: len(entries) for name, entries in vocabularies.items()}, 2)
+    network = build_network(bert_spec, {name: len(entries) for name, entries in vocabularies.items()}, TARGETS)
     directory = str(tmp_path_factory.mktemp("export_bert") / "1")
-    export_model(network, bert_transform_output, bert_spec, vocabularies, ["no", "yes"], [splits["eval"]], directory)
+    export_model(network, bert_transform_output, bert_spec, vocabularies, TARGETS, [splits["eval"]], directory)
     return directory
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from models.spec import BERT_RECIPE, BertOptions, TrainOptions
+from models.spec import BERT_RECIPE, BertOptions, OrdinalHead, SingleLabelHead, TrainOptions
 from pipeline import presets
 from pipeline.config import ConfigError, json_schema, load, override, parse
 
@@ -130,7 +130,9 @@ def test_the_parts_hold_what_their_step_needs_and_no_more():
     assert config.preprocessing_spec() == parse(SMALL).preprocessing_spec()
     options = config.example_gen_options("/quarantine")
     assert [column.column for column in options.columns] == ["review", "Age in years"]
-    assert options.label == "mood"
+    assert [label.model_dump() for label in options.labels] == [
+        {"name": "label", "column": "mood", "type": "category", "separator": "|"}
+    ]
 
 
 def test_a_bert_is_trained_by_its_recipe_where_nothing_else_is_said():
@@ -168,3 +170,42 @@ def test_the_schema_for_editors_describes_every_setting():
     assert {"enum": ["text", "number", "category", "passthrough"]} in schema["properties"]["features"][
         "additionalProperties"
     ]["anyOf"]
+
+
+def test_one_column_is_short_for_one_head():
+    config = parse(SMALL)
+    assert config.heads == {"label": SingleLabelHead(column="mood")}
+    assert parse(yaml.safe_load(config.to_yaml())) == config
+    ordinal = parse(override(SMALL, ["heads.label.type=ordinal"]))
+    assert ordinal.heads == {"label": OrdinalHead(column="mood")}
+
+
+def test_heads_stand_in_place_of_the_one_label():
+    raw = override(
+        SMALL, ["data.label=null", "heads.stars=ordinal", "heads.topics={type: multi_label, column: Topics}"]
+    )
+    config = parse(raw)
+    assert config.heads["stars"] == OrdinalHead(column="stars")
+    assert config.model_spec().signatures == {"classify_stars": "stars", "classify_topics": "topics"}
+    assert [label.type for label in config.example_gen_options("/quarantine").labels] == ["category", "categories"]
+    assert parse(yaml.safe_load(config.to_yaml())) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["data.label=null"], r"`data.label`: must name the column of the class, or `heads` must say"),
+        (["heads.stars=ordinal"], "`data.label` and `heads` exclude each other"),
+        (["heads.label.type=poetry"], r"`heads.label`: .*'poetry'"),
+        (["heads.label={type: ordinal, levels: [a, a]}"], "`heads.label.levels` must be several, each once"),
+        (["heads.label={type: regression, separator: x}"], "`heads.label.separator`: is not a setting that is known"),
+        (["data.label=null", "heads.Stars=ordinal"], "`heads.Stars` must be a lower-case identifier"),
+        (["data.label=null", "heads.review=ordinal"], "`features.review`: this name is kept for the label"),
+        (["heads.label.type=ordinal", "train.class_weights=balanced"], "`train.class_weights` is for heads of"),
+        (["heads.label.type=regression", "train.loss=focal"], "`train.loss: focal` is for heads of"),
+        (["heads.label.type=regression", "push.label=canary"], "`push.label: canary` compares the labels"),
+    ],
+)
+def test_heads_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(override(SMALL, settings))

@@ -105,7 +105,8 @@ def test_a_curated_schema_takes_the_place_of_the_inferred(compiled, tmp_path):
 
 
 def test_gates_become_thresholds_of_the_whole_split():
-    config = eval_config(parse(override(CONFIG, ["data.input=mood.csv"])).evaluation)
+    parsed = parse(override(CONFIG, ["data.input=mood.csv"]))
+    config = eval_config(parsed.evaluation, parsed.heads)
     assert config.model_specs[0].signature_name == "examples"
     (metrics,) = config.metrics_specs
     (accuracy,) = metrics.per_slice_thresholds["accuracy"].thresholds

@@ -1,5 +1,6 @@
 """A table becomes a commented config that is valid as it is."""
 
+import numpy as np
 import pytest
 import yaml
 
@@ -76,3 +77,12 @@ def test_data_is_one_source_or_one_for_each_split(data, expected):
 def test_data_that_is_neither_is_refused(data):
     with pytest.raises(ConfigError, match="--data"):
         parse_data(data)
+
+
+def test_a_label_of_many_numbers_is_a_number(table):
+    text = config_text(str(table), "Age")
+    assert text.startswith("# What is learnt: Age, a number from 20 to 69, ")
+    config = parse(yaml.safe_load(text))
+    assert config.heads["label"].model_dump(exclude={"weight"}) == {"column": "Age", "type": "regression"}
+    ages = [20 + row % 50 for row in range(120)]
+    assert config.evaluation.gates["root_mean_squared_error"].max == pytest.approx(np.std(ages), rel=1e-3)

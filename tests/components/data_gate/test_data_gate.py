@@ -17,6 +17,8 @@ from components.schema_gen.schema import make_schema
 
 pytestmark = pytest.mark.slow
 
+LABELS = {"label": "category"}
+
 
 @pytest.fixture(scope="module")
 def schema(clean_table, tables, tmp_path_factory):
@@ -24,7 +26,7 @@ def schema(clean_table, tables, tmp_path_factory):
     artifact = standard_artifacts.Schema()
     artifact.uri = str(tmp_path_factory.mktemp("schema"))
     train = stats_artifact_utils.load_statistics(clean_table[1], "train").proto()
-    made = make_schema(train, tables.features, ValidationOptions())
+    made = make_schema(train, tables.features, LABELS, ValidationOptions())
     tfdv.write_schema_text(made, str(Path(artifact.uri, "schema.pbtxt")))
     return artifact
 
@@ -41,6 +43,7 @@ def judge(schema, tables, tmp_path):
         live_version=0,
         schema=schema,
         max_bad_ratio=0.5,
+        labels=LABELS,
     ):
         anomalies = tables.validate_examples(statistics, schema, tmp_path / "anomalies")
         blessing = DataBlessing()
@@ -50,6 +53,7 @@ def judge(schema, tables, tmp_path):
             {key: [artifact] for key, artifact in inputs.items()},
             {"blessing": [blessing]},
             {
+                "labels": json.dumps(labels),
                 "serving_dir": str(serving_dir),
                 "live_version": live_version,
                 "max_bad_ratio": max_bad_ratio,

@@ -12,6 +12,7 @@ import pytest
 
 from components.example_gen.options import ExampleGenOptions
 
+LABELS = ({"name": "label", "column": "Liked"},)
 REVIEW_COLUMNS = (
     {"name": "review_text", "column": "Review Text", "type": "text"},
     {"name": "age", "column": "Age", "type": "number"},
@@ -65,7 +66,7 @@ def _value(feature: Any) -> str | float:
 @pytest.fixture
 def make_options(tmp_path: Path) -> Callable[..., ExampleGenOptions]:
     def make(**changes: Any) -> ExampleGenOptions:
-        values = {"columns": REVIEW_COLUMNS, "label": "Liked", "quarantine_dir": str(tmp_path / "quarantine")}
+        values = {"columns": REVIEW_COLUMNS, "labels": LABELS, "quarantine_dir": str(tmp_path / "quarantine")}
         return ExampleGenOptions.model_validate({**values, **changes})
 
     return make

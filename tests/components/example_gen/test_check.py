@@ -56,6 +56,22 @@ def test_each_bad_row_has_the_first_of_its_reasons(make_options):
     assert checked.group.to_pylist() == ["s"]
 
 
+def test_a_label_may_be_a_number_or_several_classes(make_options):
+    labels = [
+        {"name": "age", "column": "Age", "type": "number"},
+        {"name": "shops", "column": "Shop", "type": "categories", "separator": ";"},
+    ]
+    columns = [{"name": "text", "column": "Review Text", "type": "text"}]
+    options = make_options(labels=labels, columns=columns)
+    checked = check(batch_of(Age=["1.5", "", "x", "2"], Shop=["b; a;b", "a", "a", " ; "]), options)
+    assert bad(checked) == [
+        (2, "missing_label", {"column": "Age"}),
+        (3, "not_a_number", {"column": "Age", "received": "x"}),
+    ]
+    assert checked.features["age"].to_pylist() == [1.5, 2.0]
+    assert checked.features["shops"].to_pylist() == [["a", "b"], None]  # each once, in order; and none at all
+
+
 def test_a_text_in_any_text_column_will_do(make_options):
     columns = [
         {"name": name, "column": column, "type": "text"} for name, column in (("a", "Review Text"), ("b", "Shop"))

@@ -189,6 +189,20 @@ def test_a_table_without_one_good_row_stops_the_run_and_is_kept(run_example_gen,
 
 
 @pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        ("number", "77", r"`Liked` holds one number only, `7.0`, in all 2 rows. At least two numbers"),
+        ("categories", "||", r"`Liked` holds no class in any of the 2 rows"),
+    ],
+)
+def test_a_label_of_another_type_that_says_nothing_is_refused(run_example_gen, tmp_path, kind, values, message):
+    path = tmp_path / "a.csv"
+    path.write_text("Review Text,Age,Shop,Liked\n" + "".join(f"a,1,x,{value}\n" for value in values))
+    with pytest.raises(InputDataError, match=message):
+        run_example_gen(path, labels=[{"name": "label", "column": "Liked", "type": kind}])
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", r"`.*a.csv` is empty"),

@@ -22,7 +22,7 @@ OPTIONS = ExampleGenOptions.model_validate(
             {"name": "text", "column": "text", "type": "text"},
             {"name": "n", "column": "n", "type": "number", "required": True},
         ],
-        "label": "label",
+        "labels": [{"name": "label", "column": "label"}],
         "on_empty_text": "quarantine",
         "quarantine_dir": "unused",
     }
@@ -108,6 +108,9 @@ def test_every_json_line_is_used_or_quarantined(lines):
 
 def test_reports_add_up():
     total = Report()
-    total.add(Report(rows_read=2, labels=["a"], first_bad=["x"]))
-    total.add(Report(rows_read=3, labels=["b", "c"], first_bad=["y", "z", "w"], error="damaged"))
-    assert (total.rows_read, total.labels, total.first_bad, total.error) == (5, ["a", "b"], ["x", "y", "z"], "damaged")
+    total.add(Report(rows_read=2, labels={"label": ["a"]}, first_bad=["x"]))
+    total.add(
+        Report(rows_read=3, labels={"label": ["b", "c"], "topic": ["x"]}, first_bad=["y", "z", "w"], error="damaged")
+    )
+    assert (total.rows_read, total.first_bad, total.error) == (5, ["x", "y", "z"], "damaged")
+    assert total.labels == {"label": ["a", "b"], "topic": ["x"]}

@@ -63,3 +63,10 @@ def test_bad_rows_are_sound_json_whatever_they_hold(tmp_path):
         "raw": "caf\\xe9\u2028\0",
     }
     assert second["raw"] == {"a": ["\\xff", 1.5]}
+
+
+def test_several_values_are_written_as_a_list():
+    features = {"topics": pa.array([["a", "b"], None], pa.large_list(pa.large_string()))}
+    both, none = [tf.train.Example.FromString(each).features.feature for each in encode_examples(features)]
+    assert list(both["topics"].bytes_list.value) == [b"a", b"b"]
+    assert "topics" not in none

@@ -13,6 +13,8 @@ from components.schema_gen import executor
 from components.schema_gen.options import ValidationOptions
 from components.schema_gen.schema import add_comparators, make_schema
 
+LABELS = {"label": "category"}
+
 
 @pytest.fixture(scope="module")
 def train(clean_table):
@@ -25,7 +27,7 @@ def feature(schema, name):
 
 def test_types_presence_and_domains(train, tables):
     features = {**tables.features, "department": {"type": "category", "required": True}}
-    schema = make_schema(train, features, ValidationOptions(min_domain_mass=0.9))
+    schema = make_schema(train, features, LABELS, ValidationOptions(min_domain_mass=0.9))
     assert [each.name for each in schema.feature] == ["label", "review", "department", "age"]
     types = {each.name: each.type for each in schema.feature}
     assert types.pop("age") == schema_pb2.FLOAT
@@ -45,7 +47,7 @@ def test_classes_that_look_like_booleans_stay_text(tables, tmp_path):
     examples = tables.write_examples(tmp_path / "examples", {"train": rows})
     statistics = tables.compute_statistics(examples, tmp_path / "statistics")
     train = stats_artifact_utils.load_statistics(statistics, "train").proto()
-    schema = make_schema(train, {"review": {"type": "text"}}, ValidationOptions())
+    schema = make_schema(train, {"review": {"type": "text"}}, LABELS, ValidationOptions())
     assert list(feature(schema, "label").string_domain.value) == ["0", "1"]
 
 
@@ -53,7 +55,7 @@ def test_thresholds_by_type_and_by_feature(train, tables):
     options = ValidationOptions.model_validate(
         {"drift": {"number": 0.3, "features": {"department": 0.05}}, "skew": {"label": 0.02}}
     )
-    schema = make_schema(train, tables.features, options)
+    schema = make_schema(train, tables.features, LABELS, options)
     assert feature(schema, "age").drift_comparator.jensen_shannon_divergence.threshold == pytest.approx(0.3)
     assert feature(schema, "age").skew_comparator.jensen_shannon_divergence.threshold == pytest.approx(0.2)
     assert feature(schema, "department").drift_comparator.infinity_norm.threshold == pytest.approx(0.05)
@@ -62,10 +64,10 @@ def test_thresholds_by_type_and_by_feature(train, tables):
 
 
 def test_a_curated_schema_keeps_its_own_thresholds(train, tables):
-    schema = make_schema(train, tables.features, ValidationOptions())
+    schema = make_schema(train, tables.features, LABELS, ValidationOptions())
     feature(schema, "age").drift_comparator.jensen_shannon_divergence.threshold = 0.7
     feature(schema, "department").ClearField("drift_comparator")
-    add_comparators(schema, {}, ValidationOptions())
+    add_comparators(schema, {}, LABELS, ValidationOptions())
     assert feature(schema, "age").drift_comparator.jensen_shannon_divergence.threshold == pytest.approx(0.7)
     assert feature(schema, "department").drift_comparator.infinity_norm.threshold == pytest.approx(0.2)
 
@@ -73,7 +75,10 @@ def test_a_curated_schema_keeps_its_own_thresholds(train, tables):
 def test_a_feature_without_any_value_is_named(train, tables):
     with pytest.raises(ValueError, match="No row of the train split has a value of `colour`, `size`. Check the column"):
         make_schema(
-            train, {**tables.features, "colour": {"type": "text"}, "size": {"type": "number"}}, ValidationOptions()
+            train,
+            {**tables.features, "colour": {"type": "text"}, "size": {"type": "number"}},
+            LABELS,
+            ValidationOptions(),
         )
 
 
@@ -82,8 +87,8 @@ def test_a_label_of_a_thousand_classes_is_refused(tables, tmp_path):
     examples = tables.write_examples(tmp_path / "examples", {"train": rows})
     statistics = tables.compute_statistics(examples, tmp_path / "statistics")
     train = stats_artifact_utils.load_statistics(statistics, "train").proto()
-    with pytest.raises(ValueError, match="`data.label` has 1100 different values, too many to be classes"):
-        make_schema(train, {"review": {"type": "text"}}, ValidationOptions())
+    with pytest.raises(ValueError, match="The label `label` has 1100 different values, too many to be classes"):
+        make_schema(train, {"review": {"type": "text"}}, LABELS, ValidationOptions())
 
 
 def test_the_executor_writes_a_schema_that_tfx_reads(clean_table, tables, tmp_path):
@@ -91,7 +96,11 @@ def test_the_executor_writes_a_schema_that_tfx_reads(clean_table, tables, tmp_pa
 
     schema = standard_artifacts.Schema()
     schema.uri = str(tmp_path / "schema")
-    properties = {"features": json.dumps(tables.features), "options": ValidationOptions().model_dump_json()}
+    properties = {
+        "features": json.dumps(tables.features),
+        "labels": json.dumps(LABELS),
+        "options": ValidationOptions().model_dump_json(),
+    }
     executor.Executor().Do({"statistics": [clean_table[1]]}, {"schema": [schema]}, properties)
     (path,) = Path(schema.uri).iterdir()
     assert path.name == "schema.pbtxt"
@@ -104,3 +113,25 @@ def test_options_travel_as_json_and_refuse_what_they_do_not_know():
     assert options.model_dump()["severity"]["schema"] == "warn"
     with pytest.raises(ValidationError, match="dirft\n  Extra inputs are not permitted"):
         ValidationOptions.model_validate({"dirft": {}})
+
+
+def test_labels_are_classes_several_classes_or_numbers(tables, tmp_path):
+    rows = [
+        {"mood": "glad", "topics": ["fit", "price"], "price": float(index), "review": "text"} for index in range(40)
+    ]
+    rows[0].pop("topics")
+    statistics = tables.compute_statistics(
+        tables.write_examples(tmp_path / "examples", {"train": rows}), tmp_path / "statistics"
+    )
+    labels = {"mood": "category", "topics": "categories", "price": "number"}
+    train = stats_artifact_utils.load_statistics(statistics, "train").proto()
+    schema = make_schema(train, {"review": {"type": "text"}}, labels, ValidationOptions())
+    assert [each.name for each in schema.feature] == ["mood", "topics", "price", "review"]
+    mood, topics, price, _ = schema.feature
+    assert list(topics.string_domain.value) == ["fit", "price"]
+    assert topics.distribution_constraints.min_domain_mass == mood.distribution_constraints.min_domain_mass == 1
+    assert (mood.presence.min_fraction, topics.presence.min_fraction, price.presence.min_fraction) == (1, 0, 1)
+    assert topics.value_count.max == 0  # any number of them
+    assert price.type == schema_pb2.FLOAT
+    assert price.drift_comparator.jensen_shannon_divergence.threshold == pytest.approx(0.2)
+    assert topics.drift_comparator.infinity_norm.threshold == pytest.approx(0.1)

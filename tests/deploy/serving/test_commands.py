@@ -20,9 +20,9 @@ def test_texts_as_arguments_give_a_table(ask):
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines == [
-        ["label", "probability", "row"],
-        ["yes", "95.0%", "a", "good", "dress"],
-        ["no", "55.0%", "it", "fell", "apart"],
+        ["answer", "row"],
+        ["yes", "(95.0%)", "a", "good", "dress"],
+        ["no", "(55.0%)", "it", "fell", "apart"],
     ]
 
 

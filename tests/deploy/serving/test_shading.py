@@ -9,7 +9,7 @@ WORDS = (
     Word("<b>&", 0.2, "review"),
     Word("age=34", 0.2, "age"),
 )
-PREDICTION = Prediction("ye<s>", 0.75, {"no": 0.25, "ye<s>": 0.75}, 3, WORDS)
+PREDICTION = Prediction("ye<s>", 0.75, {"no": 0.25, "ye<s>": 0.75}, version=3, words=WORDS)
 
 
 def test_pieces_become_words_within_a_feature_and_padding_goes():

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from models.encoders.bert import layer_rates, load_reader, read_word_pieces
+from models.labels import Target
 from models.network import build_network
 from models.spec import BertOptions
 from pipeline import assets
 
+TARGETS = {"label": Target(("no", "yes"))}
 GOLDEN = pathlib.Path(__file__).parent / "golden_minilm.json"
 """Texts, and what PyTorch transformers 5 makes of them with the same weights: the first 8 components of two tokens."""
 
@@ -75,7 +77,7 @@ def test_with_lora_low_rank_changes_learn_and_begin_at_nothing(bert_preset):
 
 def test_with_lora_one_step_moves_the_changes_alone_and_they_are_saved(bert_spec, bert_preset, tmp_path):
     spec = bert_spec.model_copy(update={"model": BertOptions(preset=bert_preset, lora_rank=2)})
-    network = build_network(spec, {"word_pieces": 70, "department_values": 2}, 2)
+    network = build_network(spec, {"word_pieces": 70, "department_values": 2}, TARGETS)
     batch = {
         "bert_token_ids": np.array([[2, 5, 3, 6, 3]] * 2, "int32"),
         "bert_columns": np.array([[0, 0, 0, 1, 1]] * 2, "int32"),
@@ -97,7 +99,7 @@ def test_with_lora_one_step_moves_the_changes_alone_and_they_are_saved(bert_spec
 
 
 def test_rates_fall_from_layer_to_layer(bert_spec):
-    network = build_network(bert_spec, {"word_pieces": 70, "department_values": 2}, 2)
+    network = build_network(bert_spec, {"word_pieces": 70, "department_values": 2}, TARGETS)
     assert layer_rates(network, BertOptions()) == {}
     rates = layer_rates(network, BertOptions(layer_decay=0.5, head_rate=10))
     assert rates.keys() == {variable.path for variable in network.variables}

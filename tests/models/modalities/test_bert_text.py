@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.labels import Target
 from models.modalities import bert_text
 from models.network import build_network
 from models.raw import transform_inputs
@@ -12,6 +13,7 @@ from models.spec import LABEL_KEY
 from models.vocabulary import read_vocabulary
 
 MISSING = {"review": "", "age": math.nan, "title": "", "department": ""}
+TARGETS = {"label": Target(("a", "b", "c"))}
 SIZES = {"word_pieces": 70, "department_values": 2}
 
 
@@ -30,7 +32,7 @@ def transform(bert_transform_output):
 @pytest.fixture(scope="module")
 def network(bert_spec):
     keras.utils.set_random_seed(1)
-    return build_network(bert_spec, SIZES, 3)
+    return build_network(bert_spec, SIZES, TARGETS)
 
 
 def ragged(outputs, key):
@@ -91,7 +93,7 @@ def test_every_part_of_a_row_matters(network):
 
 
 def test_one_step_moves_every_weight(bert_spec):
-    network = build_network(bert_spec, SIZES, 3)
+    network = build_network(bert_spec, SIZES, TARGETS)
     model = keras.Model(network.inputs, network.get_layer("logits").output)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     before = [np.asarray(weight) for weight in model.trainable_weights]
@@ -110,7 +112,7 @@ def test_a_saved_network_gives_the_same(network, tmp_path):
 def test_a_text_that_may_be_longer_than_the_positions_is_refused(bert_spec):
     features = {"review": bert_spec.features["review"].model_copy(update={"max_len": 40})}
     with pytest.raises(ValueError, match=r"has 40 positions; lower `max_len`.* Received: up to 42 tokens"):
-        build_network(bert_spec.model_copy(update={"features": features}), SIZES, 2)
+        build_network(bert_spec.model_copy(update={"features": features}), SIZES, TARGETS)
 
 
 def test_names_tell_the_pieces_and_where_they_come_from(bert_spec):

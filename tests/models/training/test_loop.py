@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework import config as determinism
 
 from models.input_fn import Split, read_split
+from models.labels import Target
 from models.network import build_network
 from models.spec import TrainOptions
 from models.training import loop
@@ -15,6 +16,7 @@ from models.training.loop import class_weights, train
 
 pytestmark = pytest.mark.slow
 
+TARGETS = {"label": Target(("no", "yes"))}
 SIZES = {"word_pieces": 200, "department_values": 2}
 
 
@@ -26,9 +28,9 @@ def data(spec, splits, transform_output) -> tuple[Split, Split]:
 def train_fresh(spec, data, directory, **options):
     """Trains a fresh network and gives it back with the outcome."""
     keras.utils.set_random_seed(0)
-    network = build_network(spec, SIZES, 2)
-    options = spec.train.model_copy(update=options)
-    return network, train(network, *data, options, str(directory / "checkpoint"), str(directory / "log"))
+    network = build_network(spec, SIZES, TARGETS)
+    spec = spec.model_copy(update={"train": spec.train.model_copy(update=options)})
+    return network, train(network, *data, spec, TARGETS, str(directory / "checkpoint"), str(directory / "log"))
 
 
 @pytest.fixture
@@ -129,7 +131,9 @@ def test_xla_gives_the_same_curve(spec, data, tmp_path):
 
 
 def test_keeps_the_best_weights_and_stops(run, data):
-    wrong = dataclasses.replace(data[1], labels=1 - data[1].labels)  # the better on train, the worse on eval
+    wrong = dataclasses.replace(
+        data[1], labels={"label": 1 - data[1].labels["label"]}
+    )  # the better on train, the worse on eval
     network, outcome = run(eval_split=wrong, epochs=12, early_stopping_patience=2)
     marks = [(-logs["val_accuracy"], logs["val_loss"]) for logs in outcome.curve]
     assert len(marks) == outcome.best_epoch + 2 < 12
@@ -161,7 +165,7 @@ def test_effective_numbers_lie_between_balanced_and_none():
 
 
 def test_class_weights_lift_the_rare_class(run, data):
-    rare = np.flatnonzero(data[0].labels == 0)
+    rare = np.flatnonzero(data[0].labels["label"] == 0)
     probabilities = []
     for directory, weights in (("plain", "none"), ("balanced", "balanced")):
         network, _ = run(directory, class_weights=weights, epochs=1, learning_rate=1e-3)

@@ -1,0 +1,90 @@
+"""Metrics of labels that are any number of classes at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from components.evaluator.class_counts import PER_CLASS, SCORE_BINS, SMALLEST_PROBABILITY, mean_auc, ratio
+
+
+class LabelCounts:
+    """Counts over rows; all arrays are per class in the order of the model's `classes`.
+
+    - `subset_accuracy`: share of rows with exactly the right classes; `example_count`;
+    - `hamming_loss`: share of all verdicts, one a class and row, that are wrong;
+    - `micro_f1`: of all verdicts together; `macro_f1`: plain mean over the classes that occur; and
+      `precision/<class>`, `recall/<class>`, `f1/<class>`, `support/<class>`;
+    - `auc`: mean over the classes of the area under the ROC curve, from scores in 1,000 equal bins;
+    - `log_loss`: mean over rows and classes of -ln p(what is true).
+
+    Args:
+        classes: names, bytes.
+        threshold: least probability of a class that is said to hold.
+    """
+
+    def __init__(self, classes: tuple[bytes, ...], threshold: float):
+        number = len(classes)
+        self.classes = classes
+        self.threshold = threshold
+        self.rows = self.exact = 0
+        self.log_loss = 0.0
+        self.verdicts = np.zeros((2, 2, number), np.int64)  # by what is true, by what is said
+        self.scores = np.zeros((2, number, SCORE_BINS), np.int64)
+
+    def add(self, labels: list[Any], answer: Mapping[str, np.ndarray]) -> None:
+        """Adds a row.
+
+        Args:
+            labels: the classes that hold, bytes.
+            answer: `probabilities` float `(classes,)`.
+
+        Raises:
+            ValueError: the model does not know a class.
+        """
+        unknown = sorted(set(labels) - set(self.classes))
+        if unknown:
+            raise ValueError(
+                f"A row to evaluate has a label that the model does not know. Received: {unknown[0]!r}; "
+                f"the model's classes: {[name.decode() for name in self.classes[:20]]}."
+            )
+        probabilities = np.asarray(answer["probabilities"], np.float64).ravel()
+        places = np.arange(len(self.classes))
+        truth = np.isin(places, [self.classes.index(label) for label in labels]).astype(int)
+        said = (probabilities >= self.threshold).astype(int)
+        self.rows += 1
+        self.exact += int((truth == said).all())
+        self.verdicts[truth, said, places] += 1
+        self.scores[truth, places, np.minimum((probabilities * SCORE_BINS).astype(int), SCORE_BINS - 1)] += 1
+        of_truth = np.where(truth == 1, probabilities, 1 - probabilities)
+        self.log_loss -= float(np.log(np.maximum(of_truth, SMALLEST_PROBABILITY)).mean())
+
+    def merge(self, other: "LabelCounts") -> None:
+        if self.classes != other.classes:
+            raise ValueError("Two answers of one model name different classes, so they cannot be counted together.")
+        self.rows += other.rows
+        self.exact += other.exact
+        self.log_loss += other.log_loss
+        self.verdicts += other.verdicts
+        self.scores += other.scores
+
+    def metrics(self) -> dict[str, Any]:
+        (_, false_positives), (false_negatives, right) = self.verdicts
+        support = right + false_negatives
+        precision, recall = ratio(right, right + false_positives), ratio(right, support)
+        f1 = ratio(2 * precision * recall, precision + recall)
+        wrong = int(false_positives.sum() + false_negatives.sum())
+        both = 2 * int(right.sum())
+        result: dict[str, Any] = {
+            "subset_accuracy": self.exact / self.rows,
+            "hamming_loss": wrong / (self.rows * len(self.classes)),
+            "micro_f1": both / (both + wrong) if both + wrong else 1.0,
+            "macro_f1": float(f1[support > 0].mean()) if (support > 0).any() else 1.0,
+            "auc": mean_auc(self.scores),
+            "log_loss": self.log_loss / self.rows,
+            "example_count": float(self.rows),
+        }
+        for metric, values in zip(PER_CLASS, (precision, recall, f1, support), strict=True):
+            for name, value in zip(self.classes, values, strict=True):
+                result[f"{metric}/{name.decode()}"] = float(value)
+        return result
