@@ -14,7 +14,9 @@ class ReleaseGateOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    signatures: tuple[str, ...] = Field(SIGNATURES, min_length=1, description="Each must be there and be replayed.")
+    signatures: tuple[str, ...] = Field(
+        (*SIGNATURES, "classify"), min_length=1, description="Each must be there and be replayed."
+    )
     tolerance: float = Field(1e-4, gt=0, description="Greatest difference of a number from the recorded one.")
     timeout_seconds: float = Field(300, gt=0, description="For loading and replaying together.")
     known_ops: tuple[str, ...] | None = Field(

@@ -76,7 +76,7 @@ def test_one_class_alone_is_nothing_to_learn(spec, fn_args, tmp_path):
     pattern = write_split(tmp_path / "Split-train", rows)
     output = run_transform(pattern, spec, tmp_path).transform_savedmodel_dir
     arguments = fn_args(tmp_path, spec, transform_output=str(pathlib.Path(output).parent), train_files=[pattern])
-    with pytest.raises(ValueError, match=r"at least two classes. Received: \['yes'\]"):
+    with pytest.raises(ValueError, match=r"at least two classes of `label`. Received: \['yes'\]"):
         run_fn(arguments)
 
 
