@@ -57,11 +57,11 @@ def run_fn(fn_args: "FnArgs") -> None:
     vocabularies = {name: read_vocabulary(transform_output, name) for name in vocabulary_files(spec)}
     train_split = read_split(fn_args.train_files, transform_output, spec)
     eval_split = read_split(fn_args.eval_files, transform_output, spec)
-    _check_labels(spec, train_split, eval_split)
     targets = {
         name: type_of(head).find_target(train_split.labels[name], name, transform_output)
         for name, head in spec.heads.items()
     }
+    _check_labels(spec, train_split, eval_split)
 
     keras.utils.set_random_seed(spec.train.seed)
     if not spec.train.jit_compile:  # XLA has no such promise
