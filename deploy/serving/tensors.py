@@ -143,6 +143,8 @@ def _from_content(content: bytes, element_type: ElementType, size: int) -> Array
         return _strings_from_content(content, size)
     if len(content) != size * element_type.dtype.itemsize:
         raise ValueError(f"{len(content)} bytes are not {size} values of type {element_type.name}.")
+    if element_type.dtype == np.bool_:
+        return np.frombuffer(content, np.uint8) != 0  # any byte may come, and numpy wants 0 or 1
     return np.frombuffer(content, element_type.dtype)
 
 

@@ -38,6 +38,12 @@ def test_every_type_reads_what_tensorflow_writes_and_back(name, shape):
     np.testing.assert_array_equal(to_array(written), array)
 
 
+def test_any_byte_but_zero_is_true():
+    proto = type(tf.make_tensor_proto(False))(dtype=10, tensor_content=b"\x00\x01\x02")
+    proto.tensor_shape.dim.add().size = 3
+    assert to_array(proto).tobytes() == b"\x00\x01\x01"
+
+
 def test_strings_keep_their_bytes():
     array = np.array([[b"", b"a\0b"], ["żółć".encode(), b"\xff"]], object)
     proto = tf.make_tensor_proto(array)
