@@ -1,6 +1,6 @@
 """The config's `beam` group → Beam pipeline options."""
 
-from pipeline.config import BeamConfig
+from pipeline.config_groups import BeamConfig
 
 
 def pipeline_args(beam: BeamConfig) -> list[str]:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline import assets
-from pipeline.config import ServingConfig
+from pipeline.config_groups import ServingConfig
 
 PACKAGES = ("tfx", "tensorflow", "keras", "keras-nlp", "tensorflow-text", "apache-beam", "tensorflow-serving-api")
 LEAST_FREE_GB = 5

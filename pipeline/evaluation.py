@@ -7,7 +7,7 @@ import tensorflow_model_analysis.proto.config_pb2 as tfma
 
 from components.evaluator import head_report
 from models.spec import AnyHead, MultiLabelHead, of_head
-from pipeline.config import EvaluationConfig, MetricGate
+from pipeline.config_groups import EvaluationConfig, MetricGate
 
 SIGNATURE = "examples"
 

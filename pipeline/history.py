@@ -12,7 +12,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gates import Gate, read_gates
 from components.release_gate.options import METRICS_FILE
-from pipeline.config import ConfigError, MetadataConfig
+from pipeline.config import ConfigError
+from pipeline.config_groups import MetadataConfig
 from pipeline.metadata_store import open_store
 
 PIPELINE_TYPE = "pipeline"

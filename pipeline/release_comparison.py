@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from components.gates import Gate
 from deploy.serving.input_rows import read_rows
 from deploy.serving.model_server import Server
-from pipeline.config import ConfigError, ReleaseConfig
+from pipeline.config import ConfigError
+from pipeline.config_groups import ReleaseConfig
 
 if TYPE_CHECKING:
     from deploy.serving.mirror import Comparison

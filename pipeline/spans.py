@@ -11,7 +11,8 @@ from components.example_gen.errors import InputDataError
 from components.example_gen.files import is_remote, matching_files
 from components.example_gen.inputs import paths_of
 from pipeline import assets
-from pipeline.config import ConfigError, Paths, PipelineConfig
+from pipeline.config import ConfigError, PipelineConfig
+from pipeline.config_groups import Paths
 
 _PLACE = re.compile(r"\{(SPAN|DATE)(?::(\d+))?\}")
 _TFX_ONLY = ("{VERSION", "{YYYY}", "{MM}", "{DD}")

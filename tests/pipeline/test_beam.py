@@ -1,7 +1,7 @@
 """Beam's arguments."""
 
 from pipeline.beam import pipeline_args
-from pipeline.config import BeamConfig
+from pipeline.config_groups import BeamConfig
 
 
 def test_the_mode_is_always_said():

@@ -8,7 +8,8 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline import metadata_store as own
-from pipeline.config import ConfigError, MetadataConfig, MetadataError
+from pipeline.config import ConfigError, MetadataError
+from pipeline.config_groups import MetadataConfig
 from pipeline.history import connection_config
 
 TEXT = '{"pattern": "\\d+", "name": "naïve \\u00e9"}'

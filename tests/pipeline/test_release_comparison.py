@@ -4,7 +4,8 @@ import pytest
 
 from deploy.serving.mirror import Comparison
 from pipeline import presets
-from pipeline.config import ConfigError, ReleaseConfig, load
+from pipeline.config import ConfigError, load
+from pipeline.config_groups import ReleaseConfig
 from pipeline.release_comparison import judge
 
 
