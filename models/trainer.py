@@ -78,7 +78,7 @@ def run_fn(fn_args: "FnArgs") -> None:
         "Training %s weights on %s rows: %s",
         f"{network.count_params():,}",
         f"{len(train_split):,}",
-        ", ".join(f"{name}, {len(target.classes)} classes" for name, target in targets.items()),
+        ", ".join(f"{name} ({len(target.classes) or 'no'} classes)" for name, target in targets.items()),
     )
     base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
     checkpoint_dir = os.path.join(base_dir, _fingerprint(spec, vocabularies, targets, train_split, eval_split))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import tensorflow as tf
-from tensorflow_serving.apis import classification_pb2, input_pb2, predict_pb2, prediction_log_pb2, regression_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from models.raw import parse_examples, raw_types
 from models.spec import ModelSpec
@@ -105,21 +105,17 @@ def _predict_log(
 def _judge_log(
     signature: str, serialized: tf.Tensor, outputs: Mapping[str, tf.Tensor]
 ) -> prediction_log_pb2.PredictionLog:
-    examples = [tf.train.Example.FromString(example) for example in serialized.numpy()]
-    asked = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
     log = prediction_log_pb2.PredictionLog()
+    own = log.regress_log if "outputs" in outputs else log.classify_log
+    examples = [tf.train.Example.FromString(example) for example in serialized.numpy()]
+    own.request.input.example_list.examples.extend(examples)
+    own.request.model_spec.signature_name = own.response.model_spec.signature_name = signature
     if "outputs" in outputs:
-        regression = log.regress_log
-        regression.request.CopyFrom(regression_pb2.RegressionRequest(input=asked))
         for value in outputs["outputs"].numpy():
-            regression.response.result.regressions.add(value=value)
-        regression.request.model_spec.signature_name = regression.response.model_spec.signature_name = signature
+            own.response.result.regressions.add(value=value)
         return log
-    classification = log.classify_log
-    classification.request.CopyFrom(classification_pb2.ClassificationRequest(input=asked))
     for names, scores in zip(outputs["classes"].numpy(), outputs["scores"].numpy(), strict=True):
-        row = classification.response.result.classifications.add()
+        row = own.response.result.classifications.add()
         for name, score in zip(names, scores, strict=True):
             row.classes.add(label=name, score=score)
-    classification.request.model_spec.signature_name = classification.response.model_spec.signature_name = signature
     return log

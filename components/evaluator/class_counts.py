@@ -1,11 +1,10 @@
 """Metrics of labels that are one class out of several, with or without an order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-PER_CLASS = ("precision", "recall", "f1", "support")
 SCORE_BINS = 1000
 CALIBRATION_BINS = 15
 SMALLEST_PROBABILITY = 1e-7
@@ -48,13 +47,7 @@ class ClassCounts:
             ValueError: the model does not know the class.
         """
         label, probabilities = (labels or [b""])[0], np.asarray(answer["probabilities"]).ravel()
-        try:
-            truth = self.classes.index(label)
-        except ValueError:
-            raise ValueError(
-                f"A row to evaluate has a label that the model does not know. Received: {label!r}; "
-                f"the model's classes: {[name.decode() for name in self.classes[:20]]}."
-            ) from None
+        (truth,) = places_of([label], self.classes)
         predicted = self.classes.index(np.asarray(answer["label"]).ravel().tolist()[0])
         confidence = float(probabilities[predicted])
         self.confusion[truth, predicted] += 1
@@ -67,8 +60,7 @@ class ClassCounts:
         self.log_loss -= float(np.log(max(float(probabilities[truth]), SMALLEST_PROBABILITY)))
 
     def merge(self, other: "ClassCounts") -> None:
-        if self.classes != other.classes:
-            raise ValueError("Two answers of one model name different classes, so they cannot be counted together.")
+        require_same(self.classes, other.classes)
         self.confusion += other.confusion
         self.scores += other.scores
         self.calibration += other.calibration
@@ -78,24 +70,67 @@ class ClassCounts:
         rows = self.confusion.sum()
         right = np.diag(self.confusion)
         support = self.confusion.sum(axis=1)
-        precision = ratio(right, self.confusion.sum(axis=0))
-        recall = ratio(right, support)
-        f1 = ratio(2 * precision * recall, precision + recall)
+        by_class = scores_by_class(right, self.confusion.sum(axis=0), support)
         count, confidence, correct = self.calibration
-        result: dict[str, Any] = {
+        return {
             "accuracy": float(right.sum() / rows),
-            "macro_f1": float(f1[support > 0].mean()),
+            "macro_f1": float(by_class["f1"][support > 0].mean()),
             "auc": mean_auc(self.scores),
             "log_loss": self.log_loss / float(rows),
             "expected_calibration_error": float(np.abs(confidence - correct).sum() / rows),
             "example_count": float(rows),
             "confusion_matrix": self.confusion.astype(float).ravel(),
             "calibration": np.stack([count, ratio(confidence, count), ratio(correct, count)]).ravel(),
+            **named(by_class, self.classes),
         }
-        for metric, values in zip(PER_CLASS, (precision, recall, f1, support), strict=True):
-            for name, value in zip(self.classes, values, strict=True):
-                result[f"{metric}/{name.decode()}"] = float(value)
-        return result
+
+
+def places_of(labels: Iterable[bytes], classes: tuple[bytes, ...]) -> list[int]:
+    """The ids of class names.
+
+    Raises:
+        ValueError: the model does not know one of them.
+    """
+    labels = list(labels)
+    unknown = sorted(set(labels) - set(classes))
+    if unknown:
+        raise ValueError(
+            f"A row to evaluate has a label that the model does not know. Received: {unknown[0]!r}; "
+            f"the model's classes: {[name.decode() for name in classes[:20]]}."
+        )
+    return [classes.index(label) for label in labels]
+
+
+def require_same(classes: tuple[bytes, ...], others: tuple[bytes, ...]) -> None:
+    """Refuses to add up what belongs to different classes.
+
+    Raises:
+        ValueError: they are different.
+    """
+    if classes != others:
+        raise ValueError("Two answers of one model name different classes, so they cannot be counted together.")
+
+
+def scores_by_class(right: np.ndarray, said: np.ndarray, support: np.ndarray) -> dict[str, np.ndarray]:
+    """`precision`, `recall`, `f1` and `support`, float or int `(classes,)`.
+
+    Args:
+        right: rows of each class that were said to be of it, as the other two int `(classes,)`.
+        said: rows that were said to be of it.
+        support: rows that are of it.
+    """
+    precision, recall = ratio(right, said), ratio(right, support)
+    f1 = ratio(2 * precision * recall, precision + recall)
+    return {"precision": precision, "recall": recall, "f1": f1, "support": support}
+
+
+def named(by_class: Mapping[str, np.ndarray], classes: tuple[bytes, ...]) -> dict[str, float]:
+    """`<metric>/<class>` → value."""
+    return {
+        f"{metric}/{name.decode()}": float(value)
+        for metric, values in by_class.items()
+        for name, value in zip(classes, values, strict=True)
+    }
 
 
 def mean_auc(scores: np.ndarray) -> float:

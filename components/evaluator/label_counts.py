@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluator.class_counts import PER_CLASS, SCORE_BINS, SMALLEST_PROBABILITY, mean_auc, ratio
+from components.evaluator.class_counts import (
+    SCORE_BINS,
+    SMALLEST_PROBABILITY,
+    mean_auc,
+    named,
+    places_of,
+    require_same,
+    scores_by_class,
+)
 
 
 class LabelCounts:
@@ -42,15 +50,9 @@ class LabelCounts:
         Raises:
             ValueError: the model does not know a class.
         """
-        unknown = sorted(set(labels) - set(self.classes))
-        if unknown:
-            raise ValueError(
-                f"A row to evaluate has a label that the model does not know. Received: {unknown[0]!r}; "
-                f"the model's classes: {[name.decode() for name in self.classes[:20]]}."
-            )
         probabilities = np.asarray(answer["probabilities"], np.float64).ravel()
         places = np.arange(len(self.classes))
-        truth = np.isin(places, [self.classes.index(label) for label in labels]).astype(int)
+        truth = np.isin(places, places_of(labels, self.classes)).astype(int)
         said = (probabilities >= self.threshold).astype(int)
         self.rows += 1
         self.exact += int((truth == said).all())
@@ -60,8 +62,7 @@ class LabelCounts:
         self.log_loss -= float(np.log(np.maximum(of_truth, SMALLEST_PROBABILITY)).mean())
 
     def merge(self, other: "LabelCounts") -> None:
-        if self.classes != other.classes:
-            raise ValueError("Two answers of one model name different classes, so they cannot be counted together.")
+        require_same(self.classes, other.classes)
         self.rows += other.rows
         self.exact += other.exact
         self.log_loss += other.log_loss
@@ -71,20 +72,16 @@ class LabelCounts:
     def metrics(self) -> dict[str, Any]:
         (_, false_positives), (false_negatives, right) = self.verdicts
         support = right + false_negatives
-        precision, recall = ratio(right, right + false_positives), ratio(right, support)
-        f1 = ratio(2 * precision * recall, precision + recall)
+        by_class = scores_by_class(right, right + false_positives, support)
         wrong = int(false_positives.sum() + false_negatives.sum())
         both = 2 * int(right.sum())
-        result: dict[str, Any] = {
+        return {
             "subset_accuracy": self.exact / self.rows,
             "hamming_loss": wrong / (self.rows * len(self.classes)),
             "micro_f1": both / (both + wrong) if both + wrong else 1.0,
-            "macro_f1": float(f1[support > 0].mean()) if (support > 0).any() else 1.0,
+            "macro_f1": float(by_class["f1"][support > 0].mean()) if (support > 0).any() else 1.0,
             "auc": mean_auc(self.scores),
             "log_loss": self.log_loss / self.rows,
             "example_count": float(self.rows),
+            **named(by_class, self.classes),
         }
-        for metric, values in zip(PER_CLASS, (precision, recall, f1, support), strict=True):
-            for name, value in zip(self.classes, values, strict=True):
-                result[f"{metric}/{name.decode()}"] = float(value)
-        return result

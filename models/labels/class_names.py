@@ -58,5 +58,10 @@ def require_two(classes: tuple[str, ...], head: str) -> None:
         raise ValueError(f"The train split must hold at least two classes of `{head}`. Received: {list(classes)}")
 
 
+def for_each_row(classes: tuple[str, ...], logits: tf.Tensor) -> tf.Tensor:
+    """Repeats the names for every row of `logits`: string `(batch, classes)`."""
+    return tf.tile(tf.constant([classes]), [tf.shape(logits)[0], 1])
+
+
 def _file(head: str) -> str:
     return of_head(head, "classes")

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.labels import Target
-from models.labels.class_names import UNSEEN_ID, learn_class_ids, read_classes, sort_classes
+from models.labels.class_names import UNSEEN_ID, for_each_row, learn_class_ids, read_classes, sort_classes
 from models.spec import MultiLabelHead, TrainOptions
 
 
@@ -76,7 +76,7 @@ def answer(logits: tf.Tensor, head: MultiLabelHead, target: Target) -> dict[str,
         to 1; `classes`: string `(batch, classes)`.
     """
     probabilities = tf.sigmoid(logits)
-    classes = tf.tile(tf.constant(target.classes)[tf.newaxis], [tf.shape(logits)[0], 1])
+    classes = for_each_row(target.classes, logits)
     holding = tf.ragged.boolean_mask(classes, probabilities >= head.threshold)
     return {
         "label": tf.strings.reduce_join(holding, axis=-1, separator=head.separator),

@@ -3,14 +3,12 @@
 import functools
 
 import keras
-import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 from keras import ops
 
 from models.heads.rising_thresholds import RisingThresholds
-from models.labels import Target
-from models.labels.class_names import learn_class_ids, read_classes, require_two, sort_classes
+from models.labels import Target, single_label
+from models.labels.class_names import for_each_row, learn_class_ids, sort_classes
 from models.losses.ordinal_cross_entropy import OrdinalCrossEntropy
 from models.raw import dense
 from models.spec import OrdinalHead, TrainOptions
@@ -56,20 +54,8 @@ def sort_levels(counts: Counts, name: str, levels: tuple[str, ...]) -> list[byte
         ) from None
 
 
-def read_labels(column: tf.Tensor, name: str, transform_output: tft.TFTransformOutput) -> np.ndarray:
-    """The ids, int32 `(rows,)`."""
-    return column.numpy()
-
-
-def find_target(labels: np.ndarray, name: str, transform_output: tft.TFTransformOutput) -> Target:
-    """The classes from the lowest to the highest.
-
-    Raises:
-        ValueError: there are fewer than two.
-    """
-    classes = read_classes(transform_output, name)
-    require_two(classes, name)
-    return Target(classes)
+read_labels, find_target = single_label.read_labels, single_label.find_target
+"""The ids, and the classes from the lowest to the highest: once they are in order, it is the same."""
 
 
 def score(pooled: keras.KerasTensor, name: str, target: Target) -> keras.KerasTensor:
@@ -114,11 +100,10 @@ def answer(logits: tf.Tensor, head: OrdinalHead, target: Target) -> dict[str, tf
         `label`: string `(batch,)`; `probabilities`: float32 `(batch, classes)`, 1 in sum; `classes`: string
         `(batch, classes)`, from the lowest to the highest.
     """
-    classes = tf.constant(target.classes)
     above = tf.sigmoid(logits)
     edge = tf.ones_like(above[:, :1])
     return {
-        "label": tf.gather(classes, tf.reduce_sum(tf.cast(logits > 0, tf.int32), axis=-1)),
+        "label": tf.gather(tf.constant(target.classes), tf.reduce_sum(tf.cast(logits > 0, tf.int32), axis=-1)),
         "probabilities": tf.concat([edge, above], axis=-1) - tf.concat([above, 0 * edge], axis=-1),
-        "classes": tf.tile(classes[tf.newaxis], [tf.shape(logits)[0], 1]),
+        "classes": for_each_row(target.classes, logits),
     }

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.labels import Target
-from models.labels.class_names import learn_class_ids, read_classes, require_two, sort_classes
+from models.labels.class_names import for_each_row, learn_class_ids, read_classes, require_two, sort_classes
 from models.losses.focal_loss import FocalLoss
 from models.losses.smoothed_cross_entropy import SmoothedCrossEntropy
 from models.raw import dense
@@ -76,9 +76,8 @@ def answer(logits: tf.Tensor, head: SingleLabelHead, target: Target) -> dict[str
         `label`: string `(batch,)`; `probabilities`: float32 `(batch, classes)`, 1 in sum; `classes`: string
         `(batch, classes)`.
     """
-    classes = tf.constant(target.classes)
     return {
-        "label": tf.gather(classes, tf.argmax(logits, axis=-1)),
+        "label": tf.gather(tf.constant(target.classes), tf.argmax(logits, axis=-1)),
         "probabilities": tf.nn.softmax(logits),
-        "classes": tf.tile(classes[tf.newaxis], [tf.shape(logits)[0], 1]),
+        "classes": for_each_row(target.classes, logits),
     }
