@@ -56,7 +56,7 @@ def make_optimizer(
     """
     accumulated = options.gradient_accumulation_steps
     arguments: dict[str, Any] = {
-        "learning_rate": make_schedule(options, max(options.epochs * steps_per_epoch // accumulated, 1)),
+        "learning_rate": make_schedule(options, options.epochs * steps_per_epoch),
         "weight_decay": options.weight_decay or (0.0 if options.optimizer == "adamw" else None),
         "global_clipnorm": options.clip_norm,
         "gradient_accumulation_steps": accumulated if accumulated > 1 else None,
@@ -72,7 +72,10 @@ def make_optimizer(
 
 
 def make_schedule(options: TrainOptions, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate of each of `steps` steps: up linearly, then down to 0 (`linear`, `cosine`), or `constant`."""
+    """The learning rate at each of `steps` batches: up linearly, then down to 0 (`linear`, `cosine`), or `constant`.
+
+    Keras asks for it by the number of the batch, also where the gradients of several batches make one step.
+    """
     warmup_steps = round(steps * options.warmup_ratio)
     decay_steps = max(steps - warmup_steps, 1)
     if options.schedule == "cosine":

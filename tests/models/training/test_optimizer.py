@@ -106,11 +106,13 @@ def test_accumulated_gradients_are_one_step_of_their_mean():
     assert step(options, gradients=(1.0, 2.0)) == pytest.approx(1 - 0.1 * 1.5)
 
 
-def test_the_schedule_counts_steps_and_not_batches():
-    options = TrainOptions(epochs=2, learning_rate=0.1, warmup_ratio=0.1, gradient_accumulation_steps=5)
-    optimizer = make_optimizer(options, steps_per_epoch=50)
-    assert rate_at(optimizer, 2) == pytest.approx(0.1)
-    assert rate_at(optimizer, 20) == pytest.approx(0, abs=1e-7)
+def test_the_rate_falls_to_zero_at_the_last_batch_where_gradients_are_accumulated():
+    options = PLAIN.model_copy(
+        update={"optimizer": "sgd", "momentum": 0.0, "schedule": "linear", "gradient_accumulation_steps": 2}
+    )
+    # The updates come with the second and the fourth of four batches, at 3/4 and at 1/4 of the rate.
+    assert step(options, gradients=(1.0, 1.0)) == pytest.approx(1 - 0.1 * 0.5)
+    assert step(options, gradients=(1.0, 1.0, 1.0, 1.0)) == pytest.approx(1 - 0.1 * (0.75 + 0.25))
 
 
 def test_a_variable_can_learn_at_its_own_rate():
