@@ -1,6 +1,7 @@
 """Metrics of labels that are one class out of several, with or without an order."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,21 @@ class ClassCounts:
       classes that occur;
     - `auc`: one-vs-rest area under the ROC curve, mean over the classes that occur, from scores in
       1,000 equal bins (ties within a bin count half);
-    - `log_loss`: mean of -ln p(true class), natural logarithm;
+    - `log_loss`: mean of -ln p(true class), natural logarithm, of a p of at least 1e-7;
     - `expected_calibration_error`: Guo et al. 2017, eq. 3, with 15 equal bins of the answer's probability;
     - `confusion_matrix`: counts, true class by predicted class, row-major, and
       `calibration`: per bin the count, the mean probability and the accuracy, row-major.
 
-    The predicted class is the one that is served.
+    The predicted class is the one that is served. A row of a class that the model does not know, as an older version
+    may not know a new one, is a row that it got wrong: the class has no probability, and stands among the other
+    classes except in `auc` and in the matrix.
     """
 
     def __init__(self, classes: tuple[bytes, ...]):
         number = len(classes)
         self.classes = classes
+        self.unknown: Counter[bytes] = Counter()
+        self.taken_for = np.zeros(number, np.int64)  # rows of unknown classes, by the predicted class
         self.confusion = np.zeros((number, number), np.int64)
         self.scores = np.zeros((2, number, SCORE_BINS), np.int64)  # of other classes' rows, of own rows
         self.calibration = np.zeros((3, CALIBRATION_BINS))  # rows, sum of probabilities, rows that were right
@@ -42,63 +47,52 @@ class ClassCounts:
         Args:
             labels: the one class, bytes.
             answer: `label` bytes `()`, `probabilities` float `(classes,)`.
-
-        Raises:
-            ValueError: the model does not know the class.
         """
         label, probabilities = (labels or [b""])[0], np.asarray(answer["probabilities"]).ravel()
-        (truth,) = places_of([label], self.classes)
         predicted = self.classes.index(np.asarray(answer["label"]).ravel().tolist()[0])
-        confidence = float(probabilities[predicted])
-        self.confusion[truth, predicted] += 1
-        bins = np.minimum((probabilities * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
         own = np.zeros(len(self.classes), np.int64)
-        own[truth] = 1
+        if label in self.classes:
+            truth = self.classes.index(label)
+            own[truth] = 1
+            self.confusion[truth, predicted] += 1
+            of_truth = float(probabilities[truth])
+        else:
+            self.unknown[label] += 1
+            self.taken_for[predicted] += 1
+            of_truth = 0.0
+        bins = np.minimum((probabilities * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
         self.scores[own, np.arange(len(self.classes)), bins] += 1
+        confidence = float(probabilities[predicted])
         cell = min(int(confidence * CALIBRATION_BINS), CALIBRATION_BINS - 1)
-        self.calibration[:, cell] += (1, confidence, predicted == truth)
-        self.log_loss -= float(np.log(max(float(probabilities[truth]), SMALLEST_PROBABILITY)))
+        self.calibration[:, cell] += (1, confidence, own[predicted])
+        self.log_loss -= float(np.log(max(of_truth, SMALLEST_PROBABILITY)))
 
     def merge(self, other: "ClassCounts") -> None:
         require_same(self.classes, other.classes)
+        self.unknown += other.unknown
+        self.taken_for += other.taken_for
         self.confusion += other.confusion
         self.scores += other.scores
         self.calibration += other.calibration
         self.log_loss += other.log_loss
 
     def metrics(self) -> dict[str, Any]:
-        rows = self.confusion.sum()
-        right = np.diag(self.confusion)
-        support = self.confusion.sum(axis=1)
-        by_class = scores_by_class(right, self.confusion.sum(axis=0), support)
         count, confidence, correct = self.calibration
+        rows = count.sum()
+        right = np.diag(self.confusion)
+        said = self.confusion.sum(axis=0) + self.taken_for
+        by_class = scores_by_class(right, said, self.confusion.sum(axis=1), self.unknown)
         return {
             "accuracy": float(right.sum() / rows),
-            "macro_f1": float(by_class["f1"][support > 0].mean()),
+            "macro_f1": mean_f1(by_class),
             "auc": mean_auc(self.scores),
             "log_loss": self.log_loss / float(rows),
             "expected_calibration_error": float(np.abs(confidence - correct).sum() / rows),
             "example_count": float(rows),
             "confusion_matrix": self.confusion.astype(float).ravel(),
             "calibration": np.stack([count, ratio(confidence, count), ratio(correct, count)]).ravel(),
-            **named(by_class, self.classes),
+            **named(by_class, (*self.classes, *self.unknown)),
         }
-
-
-def places_of(labels: Iterable[bytes], classes: tuple[bytes, ...]) -> list[int]:
-    """The ids of class names.
-
-    Raises:
-        ValueError: the model does not know one of them.
-    """
-    labels = list(labels)
-    unknown = sorted(set(labels) - set(classes))
-    if unknown:
-        raise ValueError(
-            f"A row to evaluate has a label that the model does not know. Received: {unknown[0]!r}; "
-            f"the model's classes: {[name.decode() for name in classes[:20]]}."
-        )
-    return [classes.index(label) for label in labels]
 
 
 def require_same(classes: tuple[bytes, ...], others: tuple[bytes, ...]) -> None:
@@ -111,17 +105,29 @@ def require_same(classes: tuple[bytes, ...], others: tuple[bytes, ...]) -> None:
         raise ValueError("Two answers of one model name different classes, so they cannot be counted together.")
 
 
-def scores_by_class(right: np.ndarray, said: np.ndarray, support: np.ndarray) -> dict[str, np.ndarray]:
-    """`precision`, `recall`, `f1` and `support`, float or int `(classes,)`.
+def scores_by_class(
+    right: np.ndarray, said: np.ndarray, support: np.ndarray, unknown: Mapping[bytes, int]
+) -> dict[str, np.ndarray]:
+    """`precision`, `recall`, `f1` and `support`, float or int `(classes + unknown classes,)`.
 
     Args:
         right: rows of each class that were said to be of it, as the other two int `(classes,)`.
         said: rows that were said to be of it.
         support: rows that are of it.
+        unknown: class that the model does not know → rows of it.
     """
+    none = np.zeros(len(unknown), np.int64)
+    right, said = np.concatenate([right, none]), np.concatenate([said, none])
+    support = np.concatenate([support, np.array(list(unknown.values()), np.int64)])
     precision, recall = ratio(right, said), ratio(right, support)
     f1 = ratio(2 * precision * recall, precision + recall)
     return {"precision": precision, "recall": recall, "f1": f1, "support": support}
+
+
+def mean_f1(by_class: Mapping[str, np.ndarray]) -> float:
+    """Plain mean over the classes that occur; 1 where none does."""
+    occurs = by_class["support"] > 0
+    return float(by_class["f1"][occurs].mean()) if occurs.any() else 1.0
 
 
 def named(by_class: Mapping[str, np.ndarray], classes: tuple[bytes, ...]) -> dict[str, float]:
@@ -152,7 +158,7 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 class LevelCounts(ClassCounts):
-    """The same where the classes are levels from the lowest to the highest, and
+    """The same where the classes are levels from the lowest to the highest, and, of rows whose level the model knows,
 
     - `mean_absolute_error`: by how many levels the answer is off, mean over rows;
     - `quadratic_weighted_kappa`: Cohen 1968, disagreements weighing as the square of the levels between them.
@@ -161,7 +167,7 @@ class LevelCounts(ClassCounts):
     def metrics(self) -> dict[str, Any]:
         levels = np.arange(len(self.classes))
         apart = np.abs(levels[:, np.newaxis] - levels)
-        rows = self.confusion.sum()
+        rows = max(int(self.confusion.sum()), 1)
         by_chance = np.outer(self.confusion.sum(axis=1), self.confusion.sum(axis=0)) / rows
         expected = (apart**2 * by_chance).sum()
         return {

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import apache_beam as beam
 import numpy as np
+from tensorflow_model_analysis.constants import BASELINE_KEY
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
@@ -126,4 +127,7 @@ class _ReportCombineFn(beam.CombineFn):
 
     def extract_output(self, accumulator: Counts | None) -> dict[metric_types.MetricKey, Any]:
         metrics = accumulator.metrics() if accumulator is not None else {}
+        if self._model_name == BASELINE_KEY:
+            # TFMA subtracts them from the candidate's, and the baseline may know other classes.
+            metrics = {name: value for name, value in metrics.items() if not isinstance(value, np.ndarray)}
         return {self._key(name): value for name, value in metrics.items()}

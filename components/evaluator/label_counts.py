@@ -1,5 +1,6 @@
 """Metrics of labels that are any number of classes at once."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,8 @@ from components.evaluator.class_counts import (
     SCORE_BINS,
     SMALLEST_PROBABILITY,
     mean_auc,
+    mean_f1,
     named,
-    places_of,
     require_same,
     scores_by_class,
 )
@@ -24,7 +25,10 @@ class LabelCounts:
     - `micro_f1`: of all verdicts together; `macro_f1`: plain mean over the classes that occur; and
       `precision/<class>`, `recall/<class>`, `f1/<class>`, `support/<class>`;
     - `auc`: mean over the classes of the area under the ROC curve, from scores in 1,000 equal bins;
-    - `log_loss`: mean over rows and classes of -ln p(what is true).
+    - `log_loss`: mean over rows and classes of -ln p(what is true), of a p of at least 1e-7.
+
+    A class that the model does not know, as an older version may not know a new one, has no probability: where it
+    holds, one more verdict is wrong. `auc` leaves it out.
 
     Args:
         classes: names, bytes.
@@ -37,6 +41,7 @@ class LabelCounts:
         self.threshold = threshold
         self.rows = self.exact = 0
         self.log_loss = 0.0
+        self.unknown: Counter[bytes] = Counter()
         self.verdicts = np.zeros((2, 2, number), np.int64)  # by what is true, by what is said
         self.scores = np.zeros((2, number, SCORE_BINS), np.int64)
 
@@ -46,19 +51,18 @@ class LabelCounts:
         Args:
             labels: the classes that hold, bytes.
             answer: `probabilities` float `(classes,)`.
-
-        Raises:
-            ValueError: the model does not know a class.
         """
         probabilities = np.asarray(answer["probabilities"], np.float64).ravel()
+        unknown = sorted(set(labels) - set(self.classes))
         places = np.arange(len(self.classes))
-        truth = np.isin(places, places_of(labels, self.classes)).astype(int)
+        truth = np.array([name in labels for name in self.classes], int)
         said = (probabilities >= self.threshold).astype(int)
         self.rows += 1
-        self.exact += int((truth == said).all())
+        self.exact += int((truth == said).all() and not unknown)
+        self.unknown.update(unknown)
         self.verdicts[truth, said, places] += 1
         self.scores[truth, places, np.minimum((probabilities * SCORE_BINS).astype(int), SCORE_BINS - 1)] += 1
-        of_truth = np.where(truth == 1, probabilities, 1 - probabilities)
+        of_truth = np.concatenate([np.where(truth == 1, probabilities, 1 - probabilities), np.zeros(len(unknown))])
         self.log_loss -= float(np.log(np.maximum(of_truth, SMALLEST_PROBABILITY)).mean())
 
     def merge(self, other: "LabelCounts") -> None:
@@ -66,22 +70,23 @@ class LabelCounts:
         self.rows += other.rows
         self.exact += other.exact
         self.log_loss += other.log_loss
+        self.unknown += other.unknown
         self.verdicts += other.verdicts
         self.scores += other.scores
 
     def metrics(self) -> dict[str, Any]:
         (_, false_positives), (false_negatives, right) = self.verdicts
-        support = right + false_negatives
-        by_class = scores_by_class(right, right + false_positives, support)
-        wrong = int(false_positives.sum() + false_negatives.sum())
+        by_class = scores_by_class(right, right + false_positives, right + false_negatives, self.unknown)
+        missed = self.unknown.total()
+        wrong = int(false_positives.sum() + false_negatives.sum()) + missed
         both = 2 * int(right.sum())
         return {
             "subset_accuracy": self.exact / self.rows,
-            "hamming_loss": wrong / (self.rows * len(self.classes)),
+            "hamming_loss": wrong / (self.rows * len(self.classes) + missed),
             "micro_f1": both / (both + wrong) if both + wrong else 1.0,
-            "macro_f1": float(by_class["f1"][support > 0].mean()) if (support > 0).any() else 1.0,
+            "macro_f1": mean_f1(by_class),
             "auc": mean_auc(self.scores),
             "log_loss": self.log_loss / self.rows,
             "example_count": float(self.rows),
-            **named(by_class, self.classes),
+            **named(by_class, (*self.classes, *self.unknown)),
         }

@@ -89,6 +89,25 @@ def test_two_models_are_measured_apart():
     assert accuracy == {"candidate": 1.0, "baseline": 0.0}
 
 
+def test_nothing_that_depends_on_the_number_of_classes_is_subtracted_from_a_baseline():
+    computations = HeadReport("label", "single_label").computations(model_names=["", "baseline"])
+    answer = {
+        "": {"label": b"new", "probabilities": [0.1, 0.2, 0.7], "classes": np.array([b"a", b"b", b"new"], object)},
+        "baseline": {"label": b"a", "probabilities": [0.6, 0.4], "classes": np.array([b"a", b"b"], object)},
+    }
+    inputs = metric_types.StandardMetricInputs({"features": {"label": np.array([b"new"])}, "predictions": answer})
+    values = {}
+    for computation in computations:
+        combiner = computation.combiner
+        values |= combiner.extract_output(combiner.add_input(combiner.create_accumulator(), inputs))
+    for key, value in values.items():
+        baseline = values.get(key.make_baseline_key("baseline"))
+        if key.model_name != "baseline" and baseline is not None:
+            assert np.shape(value - baseline) == (), key.name
+    recall = {key.model_name: value for key, value in values.items() if key.name == "recall/new"}
+    assert recall == {"": 1.0, "baseline": 0.0}
+
+
 def test_calibration_error_by_hand():
     # Two rows say 0.9 (bin 13 of 15) and one of them is right: |0.9 - 0.5| over all rows.
     got = evaluate(["cat", "dog"], [[0.9, 0.1], [0.9, 0.1]], classes=["cat", "dog"])
@@ -97,9 +116,25 @@ def test_calibration_error_by_hand():
     assert got["auc"] == 0.5
 
 
-def test_a_label_that_the_model_does_not_know_is_named():
-    with pytest.raises(ValueError, match="label that the model does not know. Received: b'fox'"):
-        evaluate(["fox"], [[1.0, 0.0, 0.0]])
+def test_a_class_that_the_model_does_not_know_is_a_row_that_it_got_wrong(random_rows):
+    labels, probabilities = random_rows
+    labels = [*labels, "fox", "fox", "gnu"]
+    probabilities = np.concatenate([probabilities, np.eye(3, dtype=np.float32)])
+    predicted = [CLASSES[index] for index in probabilities.argmax(axis=1)]
+    known = len(labels) - 3
+    for parts in (1, 3):
+        got = evaluate(labels, probabilities, parts)
+        assert got["example_count"] == len(labels)
+        assert got["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(labels, predicted))
+        assert got["macro_f1"] == pytest.approx(sklearn.metrics.f1_score(labels, predicted, average="macro"))
+        assert (got["recall/fox"], got["support/fox"], got["support/gnu"]) == (0, 2, 1)
+        precision = sklearn.metrics.precision_score(labels, predicted, labels=["cat"], average="macro")
+        assert got["precision/cat"] == pytest.approx(precision)
+        of_known = sklearn.metrics.log_loss(labels[:known], probabilities[:known], labels=CLASSES)
+        assert got["log_loss"] == pytest.approx((of_known * known + 3 * -np.log(1e-7)) / len(labels), rel=1e-4)
+        truth = np.array([[label == name for name in CLASSES] for label in labels])
+        auc = [sklearn.metrics.roc_auc_score(truth[:, each], probabilities[:, each]) for each in range(3)]
+        assert got["auc"] == pytest.approx(np.mean(auc), abs=1e-3)
 
 
 def measure(head_type, rows, parts=1, **options):
@@ -162,9 +197,23 @@ def test_several_labels_agree_with_scikit_learn():
         assert got["support/b"] == truth[:, 1].sum()
 
 
-def test_a_class_that_the_model_does_not_know_is_named():
-    with pytest.raises(ValueError, match="Received: b'z'"):
-        measure("multi_label", [([b"z"], {"probabilities": [0.5], "classes": np.array([b"a"], object)})])
+def test_one_of_several_labels_that_the_model_does_not_know_is_a_wrong_verdict():
+    answer = {"probabilities": [0.9, 0.2], "classes": np.array([b"a", b"b"], object)}
+    got = measure("multi_label", [([b"a", b"z"], answer), ([b"a"], answer)], parts=2)
+    assert got["subset_accuracy"] == 0.5
+    assert got["hamming_loss"] == pytest.approx(1 / 5)
+    assert got["micro_f1"] == pytest.approx(4 / 5)
+    assert got["macro_f1"] == pytest.approx((1 + 0) / 2)
+    first = -np.log([0.9, 0.8, 1e-7]).mean()
+    assert got["log_loss"] == pytest.approx((first - np.log([0.9, 0.8]).mean()) / 2, rel=1e-5)
+
+
+def test_levels_are_measured_on_the_rows_whose_level_is_known():
+    levels = np.array([b"1", b"2", b"3"], object)
+    answers = [{"label": level, "probabilities": np.eye(3)[i], "classes": levels} for i, level in enumerate(levels)]
+    got = measure("ordinal", [([b"1"], answers[0]), ([b"3"], answers[1]), ([b"9"], answers[2])])
+    assert got["mean_absolute_error"] == 0.5
+    assert got["accuracy"] == pytest.approx(1 / 3)
 
 
 def test_numbers_agree_with_scikit_learn():
