@@ -19,6 +19,7 @@ from models.modalities.token_names import TokenNames
 from models.raw import dtype_of, parse_examples, raw_types, transform_inputs
 from models.spec import ModelSpec, of_head
 from models.warmup import write_warmup_requests
+from models.weights import write_names
 
 SERVING_DEFAULT, EXAMPLES, EXPLAIN = "serving_default", "examples", "explain"
 
@@ -130,7 +131,7 @@ def export_model(
     example_patterns: Sequence[str],
     directory: str,
 ) -> None:
-    """Writes the SavedModel with its signatures, class names, and recorded requests.
+    """Writes the SavedModel with its signatures, class names, recorded requests, and what its weights stand for.
 
     Args:
         network: trained.
@@ -151,6 +152,7 @@ def export_model(
             with tf.io.gfile.GFile(os.path.join(extra, of_head(head, _CLASSES_FILE)), "w") as file:
                 file.write("".join(f"{name}\n" for name in target.classes))
     write_warmup_requests(model, spec, example_patterns, extra)
+    write_names(network, spec, vocabularies, targets, directory)
 
 
 def _signatures(model: ServedModel, spec: ModelSpec) -> dict[str, Any]:

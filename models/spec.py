@@ -142,6 +142,9 @@ class BertOptions(Options):
     frozen_layers: int = Field(
         0, ge=0, description="So many first layers, and the embeddings, do not learn; 0: all do."
     )
+    gradual_unfreezing: bool = Field(
+        False, description="In the first epoch only the weights that no preset brings learn, then one more layer each."
+    )
     layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of a layer over that of the one above it.")
     head_rate: float = Field(1.0, gt=0, description="Rate of the weights that no preset brings, over all others' rate.")
     lora_rank: int = Field(0, ge=0, description="Learn low-rank changes of queries and values alone; 0: all weights.")
@@ -157,6 +160,7 @@ class TrainOptions(Options):
     momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd.")
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
+    l2: float = Field(0.0, ge=0, description="Weight of the squares of kernels and embeddings in the loss.")
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="Share of all steps in which the rate rises.")
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes.")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="How the rate falls to 0, or not.")
@@ -171,6 +175,9 @@ class TrainOptions(Options):
     class_weights_beta: float = Field(0.999, ge=0, lt=1, description="Of effective_number: 0 is none.")
     early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval accuracy; 0: never stop.")
     checkpoint_every_steps: int = Field(500, ge=1)
+    warm_start: Literal["none", "latest_blessed"] = Field(
+        "none", description="latest_blessed: go on from the weights of the version that is live, if there is one."
+    )
     mixed_precision: bool = Field(False, description="float16 where there is a GPU.")
     jit_compile: bool = Field(
         False,

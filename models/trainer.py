@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -25,7 +25,9 @@ from models.spec import SPEC_KEY, BertOptions, ModelSpec
 from models.training.device import grow_gpu_memory, precision, require_keras_3
 from models.training.initial_embeddings import cooccurrence_embeddings
 from models.training.loop import Outcome, train
+from models.training.warm_start import take_over
 from models.vocabulary import read_vocabulary
+from models.weights import read_weights
 from models.word_pieces import VOCABULARY_FILE
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ CHECKPOINT_KEY = "checkpoint_dir"
 """Key in `custom_config`: a folder that outlives the run, from which a killed training goes on."""
 
 _log = logging.getLogger("attention")
+_notices = logging.getLogger("attention.progress")
 
 
 def run_fn(fn_args: "FnArgs") -> None:
@@ -69,11 +72,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     sizes = {name: len(entries) for name, entries in vocabularies.items()}
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
         network = build_network(spec, sizes, targets)
-    if spec.model.encoder == "self_attention" and spec.model.initial_embeddings == "cooccurrence":
-        texts = [train_split.features[f"{name}_token_ids"] for name in spec.of_type("text")]
-        if texts:
-            embeddings = network.get_layer(VOCABULARY_FILE).embeddings
-            embeddings.assign(cooccurrence_embeddings(texts, *embeddings.shape))
+    _set_initial_weights(network, spec, vocabularies, targets, train_split, fn_args.base_model)
     _log.info(
         "Training %s weights on %s rows: %s",
         f"{network.count_params():,}",
@@ -81,9 +80,11 @@ def run_fn(fn_args: "FnArgs") -> None:
         ", ".join(f"{name} ({len(target.classes) or 'no'} classes)" for name, target in targets.items()),
     )
     base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
-    checkpoint_dir = os.path.join(base_dir, _fingerprint(spec, vocabularies, targets, train_split, eval_split))
-    rates = _layer_rates(network, spec)
-    outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, fn_args.model_run_dir, rates)
+    fingerprint = _fingerprint(spec, vocabularies, targets, network, train_split, eval_split)
+    checkpoint_dir = os.path.join(base_dir, fingerprint)
+    log_dir = fn_args.model_run_dir
+    layers = _layer_plan(network, spec)
+    outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, log_dir, **layers)
     _log.info(
         "Trained %d epochs in %.0f s, %.0f rows/s; kept epoch %d",
         len(outcome.curve),
@@ -103,12 +104,39 @@ def run_fn(fn_args: "FnArgs") -> None:
         tf.io.gfile.rmtree(checkpoint_dir)
 
 
-def _layer_rates(network: keras.Model, spec: ModelSpec) -> dict[str, float]:
+def _set_initial_weights(
+    network: keras.Model,
+    spec: ModelSpec,
+    vocabularies: dict[str, list[str]],
+    targets: dict[str, Target],
+    train_split: Split,
+    base_model: str | None,
+) -> None:
+    """Starts from the live version where the options ask for it, else from the train split's co-occurrences."""
+    texts = []
+    if spec.model.encoder == "self_attention":
+        texts = [train_split.features[f"{name}_token_ids"] for name in spec.of_type("text")]
+    if spec.train.warm_start == "latest_blessed":
+        saved = read_weights(base_model) if base_model else None
+        if saved is not None:
+            take_over(network, saved, spec, vocabularies, targets, texts)
+            return
+        _notices.info("The training starts afresh: nothing is live, or the live version has no network.json")
+    if texts and spec.model.encoder == "self_attention" and spec.model.initial_embeddings == "cooccurrence":
+        embeddings = network.get_layer(VOCABULARY_FILE).embeddings
+        embeddings.assign(cooccurrence_embeddings(texts, *embeddings.shape))
+
+
+def _layer_plan(network: keras.Model, spec: ModelSpec) -> dict[str, Any]:
+    """How fast, and from when on, the layers of a BERT learn."""
     if not isinstance(spec.model, BertOptions):
         return {}
     from models.encoders import bert  # keras-hub takes seconds to import
 
-    return bert.layer_rates(network, spec.model)
+    return {
+        "rates": bert.layer_rates(network, spec.model),
+        "unfreeze": bert.gradual_unfreezing(network, spec.model),
+    }
 
 
 def _check_labels(spec: ModelSpec, train_split: Split, eval_split: Split) -> None:
@@ -123,7 +151,11 @@ def _check_labels(spec: ModelSpec, train_split: Split, eval_split: Split) -> Non
 
 
 def _fingerprint(
-    spec: ModelSpec, vocabularies: dict[str, list[str]], targets: dict[str, Target], *splits: Split
+    spec: ModelSpec,
+    vocabularies: dict[str, list[str]],
+    targets: dict[str, Target],
+    network: keras.Model,
+    *splits: Split,
 ) -> str:
     """Names a training by all that it depends on, so that a checkpoint is never taken up by another one."""
     digest = hashlib.sha256(
@@ -131,6 +163,9 @@ def _fingerprint(
             [spec.model_dump(), vocabularies, {name: dataclasses.asdict(target) for name, target in targets.items()}]
         ).encode()
     )
+    if spec.train.warm_start != "none":
+        for weight in network.get_weights():
+            digest.update(weight.tobytes())
     for split in splits:
         for column in split.labels.values():
             digest.update(column.tobytes())

@@ -141,6 +141,8 @@ class PipelineConfig(Options):
                 f"`model.hidden_dim` must be a multiple of `model.num_heads`. "
                 f"Received: {self.model.hidden_dim} and {self.model.num_heads}."
             )
+        if isinstance(self.model, BertOptions) and self.model.gradual_unfreezing and self.model.lora_rank:
+            yield "`model.gradual_unfreezing` and `model.lora_rank` exclude each other: LoRA leaves the layers frozen."
         yield from self._release_faults()
         for each in self.evaluation.slices:
             for name in [each] if isinstance(each, str) else each:

@@ -89,18 +89,24 @@ def create_pipeline(
         )
         transform_node.add_upstream_node(data_gate)  # nothing flows between them, but the order counts
         transform = add(transform_node)
+        start = None
+        if config.train.warm_start == "latest_blessed":
+            live_model = BaselineModel(serving_dir, live_version).with_id("LiveModel")
+            live_model.add_upstream_node(transform_node)  # the runner looks at the data first
+            start = add(live_model)["baseline_model"]
         model = add(
             tfx.components.Trainer(
                 examples=examples,
                 transform_graph=transform["transform_graph"],
                 schema=schema,
+                base_model=start,
                 run_fn=RUN_FN,
                 train_args=tfx.proto.TrainArgs(splits=["train"]),
                 eval_args=tfx.proto.EvalArgs(splits=["eval"]),
                 custom_config={SPEC_KEY: spec.model_dump_json(), "checkpoint_dir": str(workspace.checkpoints)},
             )
         )["model"]
-        baseline = add(BaselineModel(model=model, serving_dir=serving_dir, live_version=live_version))["baseline_model"]
+        baseline = add(BaselineModel(serving_dir, live_version, model))["baseline_model"]
         evaluator = add(
             tfx.components.Evaluator(
                 examples=examples,

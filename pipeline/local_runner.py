@@ -11,7 +11,7 @@ from ml_metadata.proto.metadata_store_pb2 import Artifact
 from tfx.orchestration import metadata
 
 from components.example_gen.errors import InputDataError
-from components.pusher.versions import read_release
+from components.pusher.versions import read_release, version_dirs
 from pipeline import release
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
@@ -85,6 +85,9 @@ def run(
             if node.node_info.id == "BaselineModel":
                 version = _baseline_version(history, run_id, workspace.serving(config.name), live_version)
                 node.parameters.parameters["live_version"].field_value.int_value = version
+            elif node.node_info.id == "LiveModel":
+                version = _start_version(history, run_id, workspace.serving(config.name), live_version, enable_cache)
+                node.parameters.parameters["live_version"].field_value.int_value = version
             elif node.node_info.id == "Pusher":  # what is live is no input of any node: it must look each time
                 node.execution_options.caching_options.enable_cache = False
             try:
@@ -132,17 +135,41 @@ def _baseline_version(history: History, run_id: str, serving_dir: Path, live_ver
     A model that is the live version already was compared with the one before it when it was pushed. That comparison
     holds, and its steps come from the cache.
     """
-    pushed_by = read_release(serving_dir, live_version).get("run_id")  # none of what was copied there by hand
-
-    def output(run: str | None, node: str, name: str) -> Artifact | None:
-        step = history.step(run, node) if run else None
-        return step.output(name) if step else None
-
-    candidate, pushed = (output(run, "Trainer", "model") for run in (run_id, pushed_by))
-    baseline = output(pushed_by, "BaselineModel", "baseline_model")
-    if candidate is None or pushed is None or baseline is None or candidate.id != pushed.id:
+    pushed_by = _pushed_by(serving_dir, live_version)
+    baseline = _output(history, pushed_by, "BaselineModel", "baseline_model")
+    if baseline is None or not _same_output(history, run_id, pushed_by, "Trainer", "model"):
         return live_version
     return int(property_of(baseline, "version") or 0)
+
+
+def _start_version(history: History, run_id: str, serving_dir: Path, live_version: int, enable_cache: bool) -> int:
+    """The version whose weights this run's training goes on from.
+
+    Without new data that is where the live version itself began: its training comes from the cache, and no model goes
+    on from itself on the same rows night after night.
+    """
+    pushed_by = _pushed_by(serving_dir, live_version)
+    start = _output(history, pushed_by, "LiveModel", "baseline_model")
+    if start is None or not _same_output(history, run_id, pushed_by, "ExampleGen", "examples"):
+        return live_version
+    version = int(property_of(start, "version") or 0)
+    is_there = version == 0 or enable_cache or version in version_dirs(str(serving_dir))
+    return version if is_there else live_version
+
+
+def _pushed_by(serving_dir: Path, version: int) -> str | None:
+    """The run that pushed a version; none of what was copied there by hand."""
+    return read_release(serving_dir, version).get("run_id")
+
+
+def _output(history: History, run_id: str | None, node: str, name: str) -> Artifact | None:
+    step = history.step(run_id, node) if run_id else None
+    return step.output(name) if step else None
+
+
+def _same_output(history: History, run_id: str, other_run_id: str | None, node: str, name: str) -> bool:
+    own, other = (_output(history, run, node, name) for run in (run_id, other_run_id))
+    return own is not None and other is not None and own.id == other.id
 
 
 class _Metadata(metadata.Metadata):

@@ -108,6 +108,7 @@ _REPORTS: dict[str, Callable[[Step], tuple[str, bool]]] = {
     "ExampleGen": _example_gen,
     "DataGate": _gates,
     "Transform": _transform,
+    "LiveModel": _baseline,
     "Trainer": _trainer,
     "BaselineModel": _baseline,
     "Evaluator": _evaluator,

@@ -15,7 +15,7 @@ class BaselineModelSpec(ComponentSpec):
         executor.SERVING_DIR_KEY: ExecutionParameter(type=str),
         executor.LIVE_VERSION_KEY: ExecutionParameter(type=int),
     }
-    INPUTS = {executor.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model)}
+    INPUTS = {executor.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True)}
     OUTPUTS = {executor.BASELINE_MODEL_KEY: ChannelParameter(type=standard_artifacts.Model)}
 
 
@@ -24,18 +24,20 @@ class BaselineModel(base_component.BaseComponent):
 
     The Evaluator drops change thresholds in silence where it has no baseline. With this node it always has one, and
     a first model is compared with itself, which any change threshold that allows no change lets pass.
+
+    Without a candidate it is what a training may start from; where nothing is live, that is an empty artifact.
     """
 
     SPEC_CLASS = BaselineModelSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, model: BaseChannel, serving_dir: str, live_version: int = 0):
+    def __init__(self, serving_dir: str, live_version: int = 0, model: BaseChannel | None = None):
         """Builds the node.
 
         Args:
-            model: the candidate.
             serving_dir: base path of the served model's versions.
             live_version: the version to compare with; 0: none yet.
+            model: the candidate, if there is one already.
 
         Raises:
             ValueError: `live_version` is negative.

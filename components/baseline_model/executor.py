@@ -33,10 +33,10 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the SavedModel below `Format-Serving` and records its version (0: the candidate).
+        """Writes the SavedModel below `Format-Serving` and records its version (0: the candidate, or nothing).
 
         Args:
-            input_dict: `model`: the candidate.
+            input_dict: `model`: the candidate, at most one.
             output_dict: `baseline_model`: one Model.
             exec_properties: `serving_dir` and `live_version`.
 
@@ -53,12 +53,16 @@ class Executor(base_executor.BaseExecutor):
                     f"`live_version` must be a complete version in {exec_properties[SERVING_DIR_KEY]}. "
                     f"Received: {version}; there are: {listed}."
                 )
-            source = found[version]
-        else:
+            source: Path | None = found[version]
+        elif input_dict.get(MODEL_KEY):
             source = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[MODEL_KEY])))
-        link_tree(source, Path(path_utils.serving_model_dir(baseline.uri)))
+        else:
+            source = None
+            os.makedirs(baseline.uri, exist_ok=True)
+        if source is not None:
+            link_tree(source, Path(path_utils.serving_model_dir(baseline.uri)))
         baseline.set_int_custom_property(VERSION_PROPERTY, version)
-        _logger.info("BaselineModel %s", f"version {version}" if version else "the candidate itself, nothing is live")
+        _logger.info("BaselineModel %s", f"version {version}" if version else "nothing is live")
 
 
 def link_tree(source: Path, target: Path) -> None:

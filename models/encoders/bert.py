@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -131,6 +131,34 @@ def _freeze(network: keras.Model, num_layers: int, options: BertOptions) -> None
             if inner.name in _LORA_LAYERS:
                 inner.trainable = True
                 inner.enable_lora(options.lora_rank)
+
+
+def gradual_unfreezing(network: keras.Model, options: BertOptions) -> Callable[[int], bool]:
+    """Lets the layers learn one after the other, from the top (Howard and Ruder 2018, section 3.3).
+
+    Args:
+        network: as `build_network` makes it, with a BERT in it.
+        options: whether that is wanted.
+
+    Returns:
+        function of an epoch, counted from 0, that makes its layers trainable and says whether they are others than
+        before. In epoch 0 none of the BERT's layers learns, in epoch 1 the uppermost does, …; the embeddings are last.
+    """
+    if not options.gradual_unfreezing:
+        return lambda epoch: False
+    reader = network.get_layer(_NAME)
+    depths = {name: depth for name, depth in _depths(reader).items() if reader.get_layer(name).trainable_weights}
+    top = max(_depths(reader).values())
+
+    def unfreeze(epoch: int) -> bool:
+        changed = False
+        for name, depth in depths.items():
+            layer, learns = reader.get_layer(name), depth > top - epoch
+            changed |= layer.trainable != learns
+            layer.trainable = learns
+        return changed
+
+    return unfreeze
 
 
 def layer_rates(network: keras.Model, options: BertOptions) -> dict[str, float]:

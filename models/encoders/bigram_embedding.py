@@ -7,6 +7,11 @@ _FACTOR = 31_337
 """Odd, and so prime to a power of two; times an id it stays within int32 for vocabularies of up to 68,000 pieces."""
 
 
+def bucket_of(before, after, buckets: int):
+    """The row of a table of so many `buckets` for a pair of ids, int of any one shape."""
+    return (before * _FACTOR + after) % buckets
+
+
 @keras.saving.register_keras_serializable(package="attention")
 class BigramEmbedding(keras.layers.Layer):
     """Looks up each token with its predecessor in a hashed table, as fastText does (Joulin et al. 2016).
@@ -48,7 +53,7 @@ class BigramEmbedding(keras.layers.Layer):
             float `(batch, tokens, hidden_dim)`.
         """
         before = ops.pad(token_ids[:, :-1], [[0, 0], [1, 0]])
-        bucket = ops.mod(before * _FACTOR + token_ids, self.buckets)
+        bucket = bucket_of(before, token_ids, self.buckets)
         return self.projection(self.dropout(self.table(bucket), training=training))
 
     def compute_output_shape(self, input_shape):

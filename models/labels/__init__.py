@@ -47,6 +47,9 @@ class LabelType(Protocol):
     def score(self, pooled: keras.KerasTensor, name: str, target: Target) -> keras.KerasTensor:
         """Pooled vector → `logits`."""
 
+    def class_names(self, logits: str, target: Target) -> dict[str, list[str]]:
+        """Names along the last axis of weights of the layer `logits`: path of a variable → one name a place."""
+
     def loss(self, options: TrainOptions, target: Target) -> keras.losses.Loss:
         """Labels and `logits` → loss of each row."""
 

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.labels import Target
+from models.labels import Target, single_label
 from models.labels.class_names import UNSEEN_ID, for_each_row, learn_class_ids, read_classes, sort_classes
 from models.spec import MultiLabelHead, TrainOptions
 
@@ -51,6 +51,9 @@ def find_target(labels: np.ndarray, name: str, transform_output: tft.TFTransform
 def score(pooled: keras.KerasTensor, name: str, target: Target) -> keras.KerasTensor:
     """Scores each class: float32 `(batch, classes)`, 0 meaning as probable as not."""
     return keras.layers.Dense(len(target.classes), dtype="float32", name=name)(pooled)
+
+
+class_names = single_label.class_names
 
 
 def loss(options: TrainOptions, target: Target) -> keras.losses.Loss:

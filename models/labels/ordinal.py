@@ -71,6 +71,13 @@ def score(pooled: keras.KerasTensor, name: str, target: Target) -> keras.KerasTe
     return RisingThresholds(len(target.classes) - 1, dtype="float32", name=name)(direction)
 
 
+def class_names(logits: str, target: Target) -> dict[str, list[str]]:
+    """The first threshold by the two levels that it parts, a step between thresholds by the three that they part."""
+    levels = target.classes
+    steps = [" | ".join(levels[place : place + 3]) for place in range(len(levels) - 2)]
+    return {f"{logits}/first_bias": [" | ".join(levels[:2])], f"{logits}/steps_bias": steps}
+
+
 def loss(options: TrainOptions, target: Target) -> keras.losses.Loss:
     """Cross-entropy at every threshold."""
     return OrdinalCrossEntropy()

@@ -41,6 +41,17 @@ def score(pooled: keras.KerasTensor, name: str, target: Target) -> keras.KerasTe
     return keras.layers.Dense(1, dtype="float32", name=name)(pooled)
 
 
+def class_names(logits: str, target: Target) -> dict[str, list[str]]:
+    """None: there are no classes."""
+    return {}
+
+
+def rescale(kernel: np.ndarray, bias: np.ndarray, before: Target, after: Target) -> list[np.ndarray]:
+    """Kernel and bias that predict the same numbers by another mean and deviation."""
+    factor = before.deviation / after.deviation
+    return [kernel * factor, bias * factor + (before.mean - after.mean) / after.deviation]
+
+
 def loss(options: TrainOptions, target: Target) -> keras.losses.Loss:
     """Squared error of the z-score."""
     return ScaledSquaredError(target.mean, target.deviation)

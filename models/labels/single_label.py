@@ -57,6 +57,11 @@ def score(pooled: keras.KerasTensor, name: str, target: Target) -> keras.KerasTe
     return keras.layers.Dense(len(target.classes), dtype="float32", name=name)(pooled)
 
 
+def class_names(logits: str, target: Target) -> dict[str, list[str]]:
+    """The classes, in the kernel and in the bias."""
+    return {f"{logits}/{part}": list(target.classes) for part in ("kernel", "bias")}
+
+
 def loss(options: TrainOptions, target: Target) -> keras.losses.Loss:
     """The loss that the options name."""
     if options.loss == "focal":

@@ -41,6 +41,9 @@ class Modality(Protocol):
     ) -> dict[str, Tokens]:
         """The network's inputs → the tokens of each feature; of those read together the first stands for all."""
 
+    def row_names(self, features: Mapping[str, Any], vocabularies: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """Names of the rows of weights that are looked up by id: path of a variable → one name a row."""
+
     def token_names(
         self,
         rows: Mapping[str, tf.Tensor],

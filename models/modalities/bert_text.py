@@ -100,6 +100,11 @@ def embed(
     return {next(iter(features)): Tokens(vectors, padding_mask)}
 
 
+def row_names(features: Mapping[str, TextFeature], vocabularies: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """None: the word pieces are the preset's, which another training has in the same places."""
+    return {}
+
+
 def token_names(
     rows: Mapping[str, tf.Tensor],
     tensors: Mapping[str, tf.Tensor],

@@ -86,6 +86,22 @@ def embed(
     return tokens
 
 
+def row_names(features: Mapping[str, CategoryFeature], vocabularies: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Names the rows of the looked-up weights: missing, the values, the buckets of all others.
+
+    Returns:
+        path of a variable → the names of its rows, each once.
+    """
+    return {
+        f"{_vocabulary_file(name)}/embeddings": [
+            MISSING,
+            *(f"={value}" for value in vocabularies[_vocabulary_file(name)]),
+            *(f"bucket {bucket}" for bucket in range(feature.num_oov_buckets)),
+        ]
+        for name, feature in features.items()
+    }
+
+
 def token_names(
     rows: Mapping[str, tf.Tensor],
     tensors: Mapping[str, tf.Tensor],

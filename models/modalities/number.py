@@ -93,6 +93,11 @@ def embed(
     return tokens
 
 
+def row_names(features: Mapping[str, NumberFeature], vocabularies: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """None: nothing is looked up."""
+    return {}
+
+
 def token_names(
     rows: Mapping[str, tf.Tensor],
     tensors: Mapping[str, tf.Tensor],

@@ -14,6 +14,12 @@ from models.raw import dense
 from models.spec import ModelOptions, ModelSpec, TextFeature
 from models.word_pieces import EMPTY_ID, PAD, PAD_ID, VOCABULARY_FILE, learn_tokenizer, split_words
 
+WORD_PIECES = f"{VOCABULARY_FILE}/embeddings"
+"""Path of the weight with a row for each word piece."""
+
+BIGRAM_TABLE = "bigrams/table/embeddings"
+"""Path of the hashed table of pairs of word pieces."""
+
 
 def transform(
     inputs: Mapping[str, tf.Tensor | tf.SparseTensor], features: Mapping[str, TextFeature], spec: ModelSpec
@@ -88,6 +94,19 @@ def embed(
         vectors = pieces(token_ids) if bigrams is None else pieces(token_ids) + bigrams(token_ids)
         tokens[name] = Tokens(positions(vectors), ops.not_equal(token_ids, PAD_ID))
     return tokens
+
+
+def row_names(features: Mapping[str, TextFeature], vocabularies: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Names the rows of the looked-up weights: the word pieces, and the positions.
+
+    Returns:
+        path of a variable → the names of its rows, each once.
+    """
+    positions = {
+        f"{name}_positions/positions": [str(place) for place in range(feature.max_len)]
+        for name, feature in features.items()
+    }
+    return {WORD_PIECES: vocabularies[VOCABULARY_FILE], **positions}
 
 
 def token_names(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from models.spec import ModelSpec, SingleLabelHead, TrainOptions, of_head
 from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
 from models.training.event_log import EventLog
 from models.training.optimizer import make_optimizer
+from models.training.penalty import penalize
 from models.training.state import TrainingState
 
 _log = logging.getLogger("attention")
@@ -50,6 +51,7 @@ def train(
     checkpoint_dir: str,
     log_dir: str,
     rates: Mapping[str, float] = MappingProxyType({}),
+    unfreeze: Callable[[int], bool] = lambda epoch: False,
 ) -> Outcome:
     """Trains the network and leaves the weights of its best epoch in it, as `TrainingState.best_epoch` has it.
 
@@ -62,12 +64,15 @@ def train(
         checkpoint_dir: of this very training alone; a checkpoint there is taken up.
         log_dir: for TensorBoard.
         rates: path of a variable → its share of the learning rate; 1 where nothing is said.
+        unfreeze: called before an epoch, counted from 0; makes those layers trainable that learn in it, of those that
+            are trainable now, and says whether they are others than before.
 
     Returns:
         how it went.
     """
     options = spec.train
     steps = -(-len(train_split) // options.batch_size)
+    penalize(network, options.l2)
     weights = {
         name: class_weights(train_split.labels[name], options)
         for name, head in spec.heads.items()
@@ -97,6 +102,8 @@ def train(
     event_log = EventLog(log_dir)
     began, rows_before = time.monotonic(), _rows_seen(state, len(train_split), options.batch_size)
     while state.epoch < options.epochs and not _has_converged(state, options.early_stopping_patience):
+        if unfreeze(state.epoch):
+            model.train_function = None  # Keras makes it anew, with the gradients of other weights
         rows = shuffled_rows(train_split.lengths, options.batch_size, options.seed, state.epoch)
         history = model.fit(
             batches(train_split, rows, options.batch_size, weights, state.step, multiple),

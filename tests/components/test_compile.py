@@ -34,7 +34,7 @@ def build(tables, root):
         live_version=3,
     )
     with tfx.dsl.Cond(data_gate.outputs["blessing"].future()[0].custom_property("blessed") == 1):
-        baseline = BaselineModel(model=model.outputs["result"], serving_dir=str(root / "serving"), live_version=3)
+        baseline = BaselineModel(str(root / "serving"), live_version=3, model=model.outputs["result"])
         evaluator = tfx.components.Evaluator(
             examples=examples.outputs["result"],
             model=model.outputs["result"],

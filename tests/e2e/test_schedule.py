@@ -22,8 +22,8 @@ def config(small_config, tmp_path_factory):
     raw["data"] |= {"input": f"{folder}/reviews-{{DATE}}.csv", "window": {"train": 2}}
     raw["model"] = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2}
     raw["text"] = {"vocabulary_size": 300}
-    raw["train"] = {"epochs": 1}
-    raw["evaluation"] = {"gates": {"accuracy": {"min": 0.1}}}
+    raw["train"] = {"epochs": 1, "warm_start": "latest_blessed"}
+    raw["evaluation"] = {"gates": {"accuracy": {"min": 0.1, "max_drop": 0.5}}}
     raw["schedule"] = {"new_data": True, "settle_seconds": 0, "retry": {"attempts": 2, "pause_seconds": 0}}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -34,7 +34,7 @@ def config(small_config, tmp_path_factory):
 def arrive(config, reviews):
     """Puts a day's file beside the config, as a shop would: written elsewhere, then moved."""
 
-    def put(day, share_of_unhappy=None, content=None):
+    def put(day, share_of_unhappy=None, content=None, new_class=None):
         path = config.parent / f"reviews-202601{day:02}.csv"
         table = reviews.slice((day - 1) * ROWS_A_DAY, ROWS_A_DAY)
         if share_of_unhappy is not None:
@@ -42,6 +42,10 @@ def arrive(config, reviews):
             few, many = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
             unhappy = int(ROWS_A_DAY * share_of_unhappy)
             table = reviews.take(np.concatenate([few[: ROWS_A_DAY - unhappy], many[:unhappy]]))
+        if new_class is not None:
+            place = table.column_names.index("Recommended IND")
+            labels = [new_class if row % 12 == 0 else str(label) for row, label in enumerate(table[place].to_pylist())]
+            table = table.set_column(place, "Recommended IND", [labels])
         partial = path.with_suffix(".part")
         if content is None:
             write_csv(table, partial)
@@ -73,12 +77,14 @@ def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, tmp_p
     assert (done.code, done.result["verdict"], done.result["version"]) == (0, "pushed", 1), done.err
     assert "again, due by new_data" in done.err
     assert done.result["rows"]["read"] == ROWS_A_DAY
+    assert "The training starts afresh" in done.err
     assert look().result["verdict"] == "not_due"
 
     arrive(2)
     done = look()
     assert (done.code, done.result["verdict"], done.result["version"]) == (0, "pushed", 2), done.err
     assert done.result["rows"]["read"] == 2 * ROWS_A_DAY
+    assert "The training starts from the live version" in done.err
 
     arrive(3, share_of_unhappy=0.8)
     done = look()
@@ -94,11 +100,13 @@ def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, tmp_p
     assert look().result["verdict"] == "not_due", "given up until the data changes"
     assert versions(workspace) == [1, 2]
 
-    for day in (3, 4):  # the shop sends both again
-        arrive(day)
+    for day in (3, 4):  # the shop sends both again, with an answer that it has never sent before
+        arrive(day, new_class="perhaps")
     done = look()
     assert (done.code, done.result["verdict"], done.result["version"]) == (0, "pushed", 3), done.err
     assert done.result["rows"]["read"] == 3 * ROWS_A_DAY
+    assert "The training starts from the live version" in done.err
+    assert "recall/perhaps" in done.result["metrics"]
     assert versions(workspace) == [1, 2, 3]
     told = [json.loads(line) for line in attention("runs", config, "-w", workspace, "--json").out.splitlines()]
     assert [each["verdict"] for each in told] == [

@@ -175,6 +175,7 @@ def fn_args(splits, transform_output):
             "transform_output": transform_output.transform_savedmodel_dir.rpartition("/")[0],
             "serving_model_dir": str(directory / "serving"),
             "model_run_dir": str(directory / "run"),
+            "base_model": None,
             "custom_config": {SPEC_KEY: spec.model_dump_json(), "checkpoint_dir": str(directory / "checkpoints")},
         }
         return types.SimpleNamespace(**arguments | changes)

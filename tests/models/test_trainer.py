@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from models.encoders.bert import load_reader
+from models.spec import BertOptions
 from models.trainer import run_fn
 from models.training import device
 from tests.models.conftest import make_rows, run_transform, write_split
@@ -59,6 +61,24 @@ def test_word_pieces_start_beside_their_neighbours_or_at_random(spec, fn_args, t
     assert near.std() == pytest.approx(0.15, rel=1e-3)
     assert not near[0].any()  # padding has no neighbours
     assert random[0].any()
+
+
+def test_a_warm_start_goes_on_from_the_weights_that_are_served(spec, fn_args, trained, tmp_path, caplog):
+    slow = {"warm_start": "latest_blessed", "learning_rate": 1e-9, "epochs": 1}
+    warm = spec.model_copy(update={"train": spec.train.model_copy(update=slow)})
+    with caplog.at_level("INFO", logger="attention"):
+        run_fn(fn_args(tmp_path, warm, base_model=str(trained / "serving")))
+    assert "starts from the live version: 37 of 37 weights are taken over" in caplog.text
+    kept = json.loads((trained / "run" / "training.json").read_text())["best_epoch"]
+    assert read_curve(tmp_path)[0]["val_loss"] == pytest.approx(read_curve(trained)[kept - 1]["val_loss"], rel=1e-4)
+
+
+def test_a_warm_start_with_nothing_live_is_a_fresh_start(spec, fn_args, trained, tmp_path, caplog):
+    warm = spec.model_copy(update={"train": spec.train.model_copy(update={"warm_start": "latest_blessed"})})
+    with caplog.at_level("INFO", logger="attention"):
+        run_fn(fn_args(tmp_path, warm, base_model=str(tmp_path / "nothing")))
+    assert "The training starts afresh" in caplog.text
+    assert read_curve(tmp_path) == read_curve(trained)
 
 
 def test_a_checkpoint_of_another_training_is_not_taken_up(spec, fn_args, trained, tmp_path, monkeypatch):
@@ -146,6 +166,20 @@ def test_a_bert_is_trained_from_its_preset(bert_spec, bert_transform_output, fn_
     assert (tmp_path / "serving" / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
     network = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert network.get_layer("bert").count_params() > 0
+
+
+def test_a_bert_learns_from_the_top_where_it_is_unfrozen_gradually(
+    bert_spec, bert_preset, bert_transform_output, fn_args, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("models.training.state.TrainingState.take_best_weights", lambda state: None)
+    output = str(pathlib.Path(bert_transform_output.transform_savedmodel_dir).parent)
+    model = bert_spec.model.model_copy(update={"gradual_unfreezing": True})
+    run_fn(fn_args(tmp_path, bert_spec.model_copy(update={"model": model}), transform_output=output))
+    trained = keras.models.load_model(tmp_path / "run" / "model.keras").get_layer("bert").weights
+    preset = load_reader(BertOptions(preset=bert_preset)).network
+    before = {variable.path: np.asarray(variable) for variable in preset.weights}
+    moved = {variable.path.split("/")[0] for variable in trained if not np.array_equal(variable, before[variable.path])}
+    assert moved == {"transformer_layer_1"}  # in the second of two epochs
 
 
 def test_what_was_trained_in_half_precision_is_saved_in_float32(spec, fn_args, tmp_path, monkeypatch):

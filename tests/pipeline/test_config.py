@@ -66,6 +66,7 @@ def test_a_config_is_frozen():
         ("evaluation.slices=[shop]", "not there. Received: 'shop'"),
         ("model.num_heads=5", "multiple of `model.num_heads`"),
         ("model={encoder: bert, num_layers: 2}", "`model.num_layers`: is not a setting that is known here"),
+        ("model={encoder: bert, gradual_unfreezing: true, lora_rank: 4}", "LoRA leaves the layers frozen"),
         ("model.encoder=gru", "`model`: .*'self_attention', 'bert'"),
         ("evaluation.gates.accuracy={}", "needs one of min, max, max_drop, max_rise"),
         ("evaluation.gates.accuracy={max_drop: 0.1, max_rise: 0.1}", "not both"),

@@ -63,6 +63,14 @@ def test_every_node_stands_in_its_place(compiled):
         assert upstream in nodes[node].upstream_nodes
 
 
+def test_a_warm_start_reads_the_live_version_once_the_data_are_known(compiled):
+    nodes = compiled("train.warm_start=latest_blessed")
+    assert "Transform" in nodes["LiveModel"].upstream_nodes
+    (channel,) = nodes["Trainer"].inputs.inputs["base_model"].channels
+    assert channel.producer_node_query.id == "LiveModel"
+    assert "base_model" not in compiled()["Trainer"].inputs.inputs
+
+
 def test_nothing_behind_a_closed_data_gate_runs_on_any_orchestrator(compiled):
     nodes = compiled(conditional=True)
     behind = {name for name, node in nodes.items() if node.inputs.conditionals}

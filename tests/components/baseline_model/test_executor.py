@@ -35,6 +35,15 @@ def test_the_live_version_stays_whole_when_it_is_deleted(model_artifact, tmp_pat
     assert Path(path_utils.serving_model_path(baseline.uri), "saved_model.pb").read_bytes() == content
 
 
+def test_without_a_candidate_nothing_live_is_an_empty_artifact(tmp_path):
+    start = standard_artifacts.Model()
+    start.uri = str(tmp_path / "start")
+    properties = {"serving_dir": str(tmp_path / "serving"), "live_version": 0}
+    executor.Executor().Do({}, {"baseline_model": [start]}, properties)
+    assert start.get_int_custom_property("version") == 0
+    assert list((tmp_path / "start").iterdir()) == []
+
+
 def test_content_is_copied_where_links_cannot_be_made(model_artifact, tmp_path, monkeypatch):
     def no_links(source, target):
         raise OSError(18, "Invalid cross-device link")

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.encoders.bert import layer_rates, load_reader, read_word_pieces
+from models.encoders.bert import gradual_unfreezing, layer_rates, load_reader, read_word_pieces
 from models.labels import Target
 from models.network import build_network
 from models.spec import BertOptions
@@ -96,6 +96,25 @@ def test_with_lora_one_step_moves_the_changes_alone_and_they_are_saved(bert_spec
     network.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(batch)["logits"], network(batch)["logits"], rtol=1e-5, atol=1e-6)
+
+
+def test_layers_are_unfrozen_from_the_top(bert_spec):
+    network = build_network(bert_spec, {"word_pieces": 70, "department_values": 2}, TARGETS)
+    assert not gradual_unfreezing(network, BertOptions())(0)
+    unfreeze = gradual_unfreezing(network, BertOptions(gradual_unfreezing=True))
+    own = {variable.path for variable in network.trainable_variables if "/" in variable.path}
+    bert = {variable.path for variable in network.get_layer("bert").variables}
+    learning = []
+    for epoch in range(4):
+        assert unfreeze(epoch) == (epoch < 4)
+        assert not unfreeze(epoch)
+        paths = {variable.path for variable in network.trainable_variables}
+        assert paths - bert == own - bert
+        learning.append({path.split("/")[0] for path in paths & bert})
+    upper, lower = {"transformer_layer_1"}, {"transformer_layer_1", "transformer_layer_0"}
+    assert learning[:3] == [set(), upper, lower]
+    assert learning[3] > lower
+    assert not unfreeze(4)
 
 
 def test_rates_fall_from_layer_to_layer(bert_spec):
