@@ -1,6 +1,8 @@
 # `make demo` and `make test` are all that a newcomer needs; both make .venv first if it is missing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
+# Much of a test is one process that imports TensorFlow: two at a time use both cores of a small machine.
+PYTEST := $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -17,10 +19,10 @@ demo: venv  ## Train on real reviews, gate, push, serve and ask (workspace/revie
 	@$(BIN)/attention demo
 
 test: venv lint  ## Lint, import contracts, types and all tests
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-fast: venv  ## The tests that need no whole pipeline, server, training, executor or kill (3 minutes)
-	@$(BIN)/python -m pytest -m "not slow" -q
+	@$(PYTEST) -m "not slow" -q
 
 lint: venv
 	@$(BIN)/ruff check .

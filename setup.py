@@ -46,6 +46,7 @@ setup(
             "mypy>=1.10",
             "psutil>=5.9",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "requests>=2.31",
             "ruff>=0.6",
             "scikit-learn>=1.5",

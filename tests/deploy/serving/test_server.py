@@ -76,10 +76,10 @@ def test_calls_that_the_server_does_not_have_are_unimplemented(served, call, mat
 def test_rest_gives_up_after_its_timeout(start, exported, tmp_path, steps_per_second):
     shutil.copytree(exported / "numbers", tmp_path / "m" / "1")
     server = start(model_name="m", model_base_path=str(tmp_path / "m"), rest_api_timeout_in_ms=100)
-    body = {"signature_name": "slow", "inputs": {"steps": int(steps_per_second * 0.6)}}
+    body = {"signature_name": "slow", "inputs": {"steps": int(steps_per_second * 2.0)}}
     started = time.monotonic()
     assert server.rest("POST", "/v1/models/m:predict", body) == (504, {"error": "No answer within 0.1 seconds."})
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 1.5
 
 
 def test_metrics_are_off_without_a_monitoring_file(numbers):
@@ -122,16 +122,16 @@ def test_nobody_gets_the_answer_of_another(served):
 
 
 def test_a_deadline_is_kept_and_the_server_lives_on(served, steps_per_second):
-    request = slow_request(int(steps_per_second * 1.0))
+    request = slow_request(int(steps_per_second * 2.5))
     started = time.monotonic()
     with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
         served.predictions.Predict(request, timeout=0.1)
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 2
     assert served.predictions.Predict(predict_request(**good())).model_spec.version.value == 2
 
 
 def test_an_old_version_leaves_only_when_its_last_answer_is_given(numbers, exported, tmp_path, steps_per_second):
-    running = numbers.predictions.Predict.future(slow_request(int(steps_per_second * 1.5)))
+    running = numbers.predictions.Predict.future(slow_request(int(steps_per_second * 4.0)))
     time.sleep(0.1)
     shutil.copytree(exported / "numbers", tmp_path / "numbers" / ".2")
     (tmp_path / "numbers" / ".2").rename(tmp_path / "numbers" / "2")
@@ -143,7 +143,7 @@ def test_an_old_version_leaves_only_when_its_last_answer_is_given(numbers, expor
 
 def test_a_call_that_its_client_gave_up_still_holds_its_version(numbers, exported, tmp_path, steps_per_second):
     with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
-        numbers.predictions.Predict(slow_request(int(steps_per_second * 1.0)), timeout=0.2)
+        numbers.predictions.Predict(slow_request(int(steps_per_second * 3.0)), timeout=0.2)
     shutil.copytree(exported / "numbers", tmp_path / "numbers" / ".2")
     (tmp_path / "numbers" / ".2").rename(tmp_path / "numbers" / "2")
     wait_until(lambda: numbers.states("numbers") == {1: "UNLOADING", 2: "AVAILABLE"})
