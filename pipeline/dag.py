@@ -11,6 +11,7 @@ from components.baseline_model.component import BaselineModel
 from components.data_gate.component import DataGate
 from components.example_gen.component import ExampleGen
 from components.example_gen.inputs import resolve_inputs
+from components.pusher import versions
 from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
 from components.release_gate.options import SIGNATURES, ReleaseGateOptions
@@ -32,6 +33,7 @@ def create_pipeline(
     enable_cache: bool = True,
     conditional: bool = True,
     protected_versions: Collection[int] = (),
+    at_run_time: bool = False,
 ) -> tfx.dsl.Pipeline:
     """Wires the nodes.
 
@@ -45,6 +47,8 @@ def create_pipeline(
             that by itself: under `Cond` the gate's verdict is part of every cache key, so that each new live version
             would have an unchanged model trained again.
         protected_versions: versions with a label, which the Pusher never deletes.
+        at_run_time: whether the pipeline is compiled once and run later, often and elsewhere: then each run looks up
+            the newest version by itself, and the table need not be on this machine.
 
     Returns:
         The pipeline, for any TFX runner.
@@ -55,11 +59,13 @@ def create_pipeline(
         nodes.append(node)
         return node.outputs
 
+    if at_run_time:
+        live_version = versions.AT_RUN_TIME
     config, digest = _with_local_preset(config)
     spec = config.model_spec(digest)
     serving_dir = str(workspace.serving(config.name))
 
-    examples = add(_example_gen(config, workspace))["examples"]
+    examples = add(_example_gen(config, workspace, must_exist=not at_run_time))["examples"]
     statistics = add(tfx.components.StatisticsGen(examples=examples))["statistics"]
     schema = add(_schema_gen(config, statistics, spec.label_types))["schema"]
     anomalies = add(tfx.components.ExampleValidator(statistics=statistics, schema=schema))["anomalies"]
@@ -148,8 +154,8 @@ def create_pipeline(
     )
 
 
-def _example_gen(config: PipelineConfig, workspace: Workspace) -> BaseNode:
-    input_base, patterns = resolve_inputs(spans.with_files(config).data.input)
+def _example_gen(config: PipelineConfig, workspace: Workspace, must_exist: bool) -> BaseNode:
+    input_base, patterns = resolve_inputs(spans.with_files(config).data.input, must_exist)
     return ExampleGen(
         input_base=input_base, inputs=patterns, options=config.example_gen_options(str(workspace.quarantine))
     )

@@ -6,6 +6,7 @@ from tfx.types.channel import BaseChannel, OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.baseline_model import executor
+from components.pusher import versions
 
 
 class BaselineModelSpec(ComponentSpec):
@@ -36,14 +37,13 @@ class BaselineModel(base_component.BaseComponent):
 
         Args:
             serving_dir: base path of the served model's versions.
-            live_version: the version to compare with; 0: none yet.
+            live_version: the version to compare with; 0: none yet; `versions.AT_RUN_TIME`: the newest one then.
             model: the candidate, if there is one already.
 
         Raises:
             ValueError: `live_version` is negative.
         """
-        if live_version < 0:
-            raise ValueError(f"`live_version` must not be negative. Received: {live_version}.")
+        versions.check_live_version(live_version)
         spec = BaselineModelSpec(
             model=model,
             serving_dir=serving_dir,

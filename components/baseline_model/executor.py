@@ -44,7 +44,7 @@ class Executor(base_executor.BaseExecutor):
             FileNotFoundError: the live version is not there, or has no saved_model.pb.
         """
         baseline = artifact_utils.get_single_instance(output_dict[BASELINE_MODEL_KEY])
-        version = exec_properties[LIVE_VERSION_KEY]
+        version = versions.live_version(exec_properties[SERVING_DIR_KEY], exec_properties[LIVE_VERSION_KEY])
         if version:
             found = versions.version_dirs(exec_properties[SERVING_DIR_KEY])
             if version not in found:

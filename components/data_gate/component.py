@@ -10,6 +10,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.artifacts import DataBlessing
 from components.data_gate import executor
+from components.pusher import versions
 from components.schema_gen.options import ValidationOptions
 
 
@@ -59,15 +60,15 @@ class DataGate(base_component.BaseComponent):
             anomalies: ExampleValidator's.
             labels: label name → `category`, `categories` or `number`.
             serving_dir: base path of the served model's versions.
-            live_version: version whose statistics drift is measured against; 0: none yet.
+            live_version: version whose statistics drift is measured against; 0: none yet; `versions.AT_RUN_TIME`: the
+                newest one then.
             max_bad_ratio: greatest share of rows that ExampleGen may have put into quarantine.
             options: limits and severities, or their JSON.
 
         Raises:
             ValueError: `live_version` is negative, or `options` is not valid.
         """
-        if live_version < 0:
-            raise ValueError(f"`live_version` must not be negative. Received: {live_version}.")
+        versions.check_live_version(live_version)
         if isinstance(options, str):
             options = ValidationOptions.model_validate_json(options)
         spec = DataGateSpec(

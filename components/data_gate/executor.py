@@ -98,7 +98,7 @@ class Executor(base_executor.BaseExecutor):
         train = statistics[TRAIN]
         others = {split: of_split for split, of_split in statistics.items() if split != TRAIN}
         gates = distances.skew_gates(train, others, schema, options)
-        version = exec_properties[LIVE_VERSION_KEY]
+        version = versions.live_version(exec_properties[SERVING_DIR_KEY], exec_properties[LIVE_VERSION_KEY])
         if not version:
             why = "No version is live yet, so there is nothing to drift from."
             return [*gates, Gate("drift", True, None, None, why)]

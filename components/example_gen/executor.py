@@ -113,7 +113,8 @@ def _plan(exec_properties: dict[str, Any], options: ExampleGenOptions) -> list[U
     found: dict[str, list[str]] = {}
     for split in config.splits:
         pattern = os.path.join(base, split.pattern)
-        paths = data_files(matching_files(pattern))
+        # A folder that was not there when the pipeline was compiled stands for its files, too.
+        paths = data_files(matching_files(pattern)) or data_files(matching_files(os.path.join(pattern, "*")))
         if not paths:
             raise InputDataError(f"No data file matches `{pattern}`.")
         of_split = found.setdefault(split.name, [])

@@ -16,12 +16,13 @@ WHOLE = "all"
 Paths = str | Sequence[str]
 
 
-def resolve_inputs(data: Paths | Mapping[Any, Paths]) -> tuple[str, list[tuple[str, str]]]:
+def resolve_inputs(data: Paths | Mapping[Any, Paths], must_exist: bool = True) -> tuple[str, list[tuple[str, str]]]:
     """Finds the folder and the file patterns of the user's data.
 
     Args:
         data: a file, glob or folder, or several; or these for each split that already exists. A path may hold TFX's
             `{SPAN}`, `{VERSION}` or `{YYYY}`, `{MM}`, `{DD}`.
+        must_exist: False where the data lies on the machine of the run alone; what is not here is taken as it is.
 
     Returns:
         The input base and one (split, pattern) per path; where `data` names no splits, the one split is named `all`.
@@ -39,7 +40,7 @@ def resolve_inputs(data: Paths | Mapping[Any, Paths]) -> tuple[str, list[tuple[s
         paths = {name: data[name] for name in SPLITS if name in data}
     else:
         paths = {WHOLE: data}
-    patterns = [(name, _pattern(path)) for name, given in paths.items() for path in paths_of(given)]
+    patterns = [(name, _pattern(path, must_exist)) for name, given in paths.items() for path in paths_of(given)]
     base = shared_folder([_literal_folder(pattern) for _, pattern in patterns])
     return base, [(name, pattern[len(base) :].lstrip("/")) for name, pattern in patterns]
 
@@ -57,7 +58,7 @@ def shared_folder(folders: Sequence[str]) -> str:
     return "/".join(parts[0] for parts in levels) or "/"
 
 
-def _pattern(path: str) -> str:
+def _pattern(path: str, must_exist: bool) -> str:
     """An absolute glob that matches exactly what the user's path means."""
     if is_remote(path):
         return path + "*" if path.endswith("/") else path
@@ -71,7 +72,7 @@ def _pattern(path: str) -> str:
         return pattern
     if os.path.exists(path):
         return glob.escape(path)
-    if "{" in path:
+    if "{" in path or not must_exist:
         return path
     if not glob.has_magic(path):
         folder = os.path.dirname(path)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+AT_RUN_TIME = -1
+"""As a `live_version`: the newest version when the node runs, for orchestrators that compile once and run often."""
 MODEL_FILE = "saved_model.pb"
 RELEASE_DIR = os.path.join("assets.extra", "release")
 RELEASE_FILE = "release.json"
@@ -32,6 +34,21 @@ def version_dirs(serving_dir: str | os.PathLike[str]) -> dict[int, Path]:
 def latest_version(serving_dir: str | os.PathLike[str]) -> int:
     """The version that TF Serving serves by its default policy; 0 if there is none."""
     return max(version_dirs(serving_dir), default=0)
+
+
+def live_version(serving_dir: str | os.PathLike[str], told: int) -> int:
+    """The version to compare with: the one that was told or, for `AT_RUN_TIME`, the newest; 0: none yet."""
+    return latest_version(serving_dir) if told == AT_RUN_TIME else told
+
+
+def check_live_version(version: int) -> None:
+    """Refuses what no version can be.
+
+    Raises:
+        ValueError: `version` is negative and not `AT_RUN_TIME`.
+    """
+    if version < 0 and version != AT_RUN_TIME:
+        raise ValueError(f"`live_version` must not be negative, but for AT_RUN_TIME. Received: {version}.")
 
 
 def next_version(serving_dir: str | os.PathLike[str]) -> int:

@@ -84,8 +84,8 @@ def test_compiles_for_kubeflow(tables, tmp_path):
 @pytest.mark.parametrize("node", [DataGate, BaselineModel])
 def test_a_negative_live_version_is_refused(node):
     names = {"model"} if node is BaselineModel else {"examples", "statistics", "schema", "anomalies", "labels"}
-    with pytest.raises(ValueError, match="`live_version` must not be negative. Received: -1"):
-        node(**dict.fromkeys(names), serving_dir="serving", live_version=-1)
+    with pytest.raises(ValueError, match="`live_version` must not be negative, but for AT_RUN_TIME. Received: -2"):
+        node(**dict.fromkeys(names), serving_dir="serving", live_version=-2)
 
 
 def test_no_features_are_refused():

@@ -3,6 +3,7 @@
 import pytest
 from tfx.dsl.compiler import compiler
 
+from components.pusher.versions import AT_RUN_TIME
 from pipeline.config import override, parse
 from pipeline.dag import create_pipeline
 from pipeline.evaluation import eval_config
@@ -82,6 +83,13 @@ def test_the_local_runner_keeps_the_verdict_out_of_cache_keys(compiled):
     assert "DataGate" in nodes["Transform"].upstream_nodes  # for the order alone
     assert not any("DataGate" in name for name in nodes["Transform"].inputs.inputs)
     assert not any(node.inputs.conditionals for node in nodes.values())
+
+
+def test_a_pipeline_compiled_for_later_needs_neither_a_version_nor_the_table(compiled):
+    nodes = compiled("data.input=/elsewhere/mood.csv", at_run_time=True)
+    for name in ("DataGate", "BaselineModel"):
+        assert nodes[name].parameters.parameters["live_version"].field_value.int_value == AT_RUN_TIME
+    assert nodes["ExampleGen"].parameters.parameters["input_base"].field_value.string_value == "/elsewhere"
 
 
 def test_training_options_leave_transform_as_it_was(compiled):

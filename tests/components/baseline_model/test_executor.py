@@ -8,6 +8,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.baseline_model import executor
+from components.pusher.versions import AT_RUN_TIME
 
 
 def run(model, serving_dir, live_version, uri):
@@ -59,3 +60,11 @@ def test_a_live_version_that_is_not_there_is_an_error(model_artifact, tmp_path):
         FileNotFoundError, match=r"`live_version` must be a complete version.*Received: 1; there are: none"
     ):
         run(model_artifact, tmp_path / "serving", 1, tmp_path / "baseline")
+
+
+@pytest.mark.parametrize("live", [[], [1, 2]])
+def test_the_newest_version_is_looked_up_at_run_time(model_artifact, tmp_path, live):
+    for version in live:
+        shutil.copytree(path_utils.serving_model_dir(model_artifact.uri), tmp_path / "serving" / str(version))
+    baseline = run(model_artifact, tmp_path / "serving", AT_RUN_TIME, tmp_path / "baseline")
+    assert baseline.get_int_custom_property("version") == max(live, default=0)

@@ -215,6 +215,7 @@ def released(clean_table, tmp_path):
     target = versions.statistics_file(tmp_path / "serving", 4, "train")
     target.parent.mkdir(parents=True)
     target.write_bytes(Path(clean_table[1].uri, "Split-train", "FeatureStats.pb").read_bytes())
+    (tmp_path / "serving" / "4" / versions.MODEL_FILE).touch()
     return tmp_path / "serving"
 
 
@@ -228,13 +229,14 @@ def test_no_drift_from_itself(clean_table, judge, released):
     }
 
 
-def test_drift_is_measured_against_the_live_version(judge_rows, tables, released):
+@pytest.mark.parametrize("live_version", [4, versions.AT_RUN_TIME])
+def test_drift_is_measured_against_the_live_version(judge_rows, tables, released, live_version):
     older = {
         "age": lambda index, value: value and value + 30,
         "label": lambda index, value: "yes" if index % 10 else "no",
     }
     splits = {split: tables.make_rows(400, seed, **older) for seed, split in enumerate(("train", "eval", "test"))}
-    blessed, gates, _ = judge_rows(splits, serving_dir=released, live_version=4)
+    blessed, gates, _ = judge_rows(splits, serving_dir=released, live_version=live_version)
     assert blessed == 0
     assert failed(gates) == {"drift/label", "drift/age"}
     assert gates["drift/label"].value == pytest.approx(0.2, abs=0.05)

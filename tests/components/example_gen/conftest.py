@@ -84,7 +84,7 @@ def run_example_gen(tmp_path: Path, make_options: Callable[..., ExampleGenOption
 
     runs = 0
 
-    def run(data: Any, beam_arguments: list[str] = IN_MEMORY, **changes: Any) -> Outcome:
+    def run(data: Any, beam_arguments: list[str] = IN_MEMORY, inputs: Any = None, **changes: Any) -> Outcome:
         nonlocal runs
         runs += 1
         if isinstance(data, dict):
@@ -94,7 +94,7 @@ def run_example_gen(tmp_path: Path, make_options: Callable[..., ExampleGenOption
         else:
             data = str(data)
         options = make_options(**changes)
-        node = ExampleGen(*resolve_inputs(data), options)
+        node = ExampleGen(*(inputs or resolve_inputs(data)), options)
         examples = standard_artifacts.Examples()
         examples.uri = str(tmp_path / f"examples-{runs}")
         context = base_beam_executor.BaseBeamExecutor.Context(

@@ -73,6 +73,8 @@ def test_a_folder_of_files_gives_the_same_splits_as_one_file(run_example_gen, wr
     assert parts.artifact.get_int_custom_property("rows_read") == 200
     for split in ("train", "eval", "test"):
         assert texts(parts.rows(split)) == texts(whole.rows(split))
+    unseen = run_example_gen("", inputs=(str(tmp_path), [("all", "parts")]))  # resolved on another machine
+    assert unseen.artifact.get_int_custom_property("rows_read") == 200
 
 
 def test_the_same_text_stays_on_one_side(run_example_gen, tmp_path):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from components.example_gen.errors import InputDataError
@@ -51,6 +53,11 @@ def test_the_pattern_of_a_name_with_glob_characters_matches_that_file_only(tmp_p
 
 def test_a_span_stays_a_pattern(tmp_path):
     assert resolve_inputs(f"{tmp_path}/day-{{SPAN}}/*.csv") == (str(tmp_path), [("all", "day-{SPAN}/*.csv")])
+
+
+@pytest.mark.parametrize("path", ["/elsewhere/reviews.csv", "/elsewhere/part-*.csv"])
+def test_what_lies_on_another_machine_is_taken_as_it_is(path):
+    assert resolve_inputs(path, must_exist=False) == ("/elsewhere", [("all", os.path.basename(path))])
 
 
 def test_an_address_keeps_its_scheme():
