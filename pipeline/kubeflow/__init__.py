@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines: what the DAG compiles to, what its backend refuses, and how a pipeline gets there."""
