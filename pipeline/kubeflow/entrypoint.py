@@ -81,8 +81,13 @@ def main(arguments: Sequence[str]) -> None:
         os.makedirs(path, exist_ok=True)
     known.json_serialized_invocation_args = json_format.MessageToJson(executor_input)
 
+    from tfx.orchestration.kubeflow.v2 import compiler_utils
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+    from components.artifacts import DataBlessing
+
+    # TFX takes the title of a type that it does not know for the place of its class.
+    compiler_utils.TITLE_TO_CLASS_PATH[DataBlessing.TYPE_NAME] = f"{DataBlessing.__module__}.DataBlessing"
     kubeflow_v2_run_executor.main((known, beam_arguments))
     restore_addresses(Path(executor_input.outputs.output_file), outputs)
 
