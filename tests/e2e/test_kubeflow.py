@@ -27,9 +27,8 @@ def test_a_walk_pushes_what_the_local_runner_pushes_and_bad_rows_stop_one(attent
     cluster = (
         "kubeflow.image=attention-pipeline:0.1.0",
         f"kubeflow.volumes={json.dumps({'all': str(tmp_path)})}",
-        "beam.runner=processes",
-        "beam.workers=2",
     )
+    runners = {"good": ("beam.runner=processes", "beam.workers=2"), "bad": ()}  # the local run's is in memory
 
     def flags(data, *settings):
         return [part for setting in (f"data.input={data}", *small, *settings) for part in ("--set", setting)]
@@ -37,14 +36,17 @@ def test_a_walk_pushes_what_the_local_runner_pushes_and_bad_rows_stop_one(attent
     walks = {}
     for name, data in (("good", good), ("bad", bad)):
         package = tmp_path / f"{name}.yaml"
-        done = attention("compile", small_config, "-o", package, "-w", tmp_path / name, *flags(data, *cluster))
+        done = attention(
+            "compile", small_config, "-o", package, "-w", tmp_path / name, *flags(data, *cluster, *runners[name])
+        )
         assert done.code == 0, done.err
         walks[name] = package
-    with ThreadPoolExecutor(len(walks)) as pool:
-        ends = {name: pool.submit(Walk(tmp_path / f"{name}-steps").run, package) for name, package in walks.items()}
+    with ThreadPoolExecutor(1) as pool:
+        good_end = pool.submit(Walk(tmp_path / "good-steps").run, walks["good"])
         local = attention("run", small_config, "-w", tmp_path / "local", "--json", *flags(good))
-        assert local.result["verdict"] == "pushed", local.err
-        good_walk, bad_walk = ends["good"].result(), ends["bad"].result()
+        bad_walk = Walk(tmp_path / "bad-steps").run(walks["bad"])
+        good_walk = good_end.result()
+    assert local.result["verdict"] == "pushed", local.err
 
     assert good_walk.states == dict.fromkeys(NODES, "ran")
     assert versions(tmp_path / "good") == [1]
