@@ -50,6 +50,14 @@ def test_the_golden_file_is_what_is_compiled(compiled):
     assert told == golden, f"If that is meant to be: {RENEW}"
 
 
+def test_kfps_own_sdk_reads_it():
+    from kfp import components
+
+    told = components.load_component_from_file(str(GOLDEN))
+    assert told.name == "mood-of-day"
+    assert list(told.platform_spec.platforms) == ["kubernetes"]
+
+
 def test_the_spec_is_version_2_1_and_holds_every_step(spec):
     assert spec.schema_version == "2.1.0"
     assert spec.pipeline_info.name == "mood-of-day"
