@@ -59,6 +59,11 @@ def with_files(config: PipelineConfig, until: datetime.date | None = None) -> Pi
     return config.model_copy(update={"data": data})
 
 
+def are_in(config: PipelineConfig) -> bool:
+    """Whether `data.input` holds spans, so that what it names changes as they come."""
+    return any(_PLACE.search(path) for part in _parts(config.data.input) for path in paths_of(part))
+
+
 def _parts(source: Paths | Mapping[Any, Paths]) -> list[Paths]:
     return list(source.values()) if isinstance(source, Mapping) else [source]
 

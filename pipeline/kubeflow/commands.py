@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli_options import end, with_config
-from pipeline.config import PipelineConfig
+from pipeline.config import ConfigError, PipelineConfig
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -60,10 +60,16 @@ def submit(context, config, workspace, host, as_json, image, pipeline_root, **op
     A version is named by its content and uploaded once. --cron takes the place of the pipeline's earlier schedule in
     the experiment; what was missed is not caught up with. A token is read from the environment: KFP_TOKEN.
     """
+    from pipeline import spans
     from pipeline.kubeflow.submit import Submission, SubmitError, submit_pipeline
 
     try:
         submission = Submission(host=host, **options)
+        if submission.cron is not None and spans.are_in(config):
+            raise ConfigError(
+                "--cron runs again what is compiled now, and `data.input` names spans: each run would read those of "
+                "today. Have `attention submit` itself run by a timer, without --cron."
+            )
         compiled = _compile(context, config, workspace, image, pipeline_root)
         result = submit_pipeline(compiled, submission)
     except SubmitError as error:

@@ -40,6 +40,7 @@ class GpuOptions(Options):
 class StepOptions(Options):
     """What one step gets."""
 
+    image: str = Field("", description="Instead of the image of all steps: of the target gpu, say.")
     cpu: float | None = Field(None, gt=0, description="Cores, requested and at most.")
     memory: str | None = Field(
         None, pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|K|M|G|T)?$", description="Requested and at most, such as 8Gi."

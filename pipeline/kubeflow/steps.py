@@ -29,6 +29,7 @@ def equip(spec: kfp.PipelineSpec, config: KubeflowConfig) -> kfp.PlatformSpec:
         label = spec.components[task.component_ref.name].executor_label
         container = deployment.executors[label].container
         container.ClearField("lifecycle")
+        container.image = options.image or container.image
         _set_resources(container.resources, options)
         task.caching_options.enable_cache = bool(options.caching)
         if options.retries:

@@ -19,6 +19,7 @@ CONFIG = {
         "defaults": {"cpu": 2, "memory": "4Gi", "retries": 2},
         "steps": {
             "Trainer": {
+                "image": "registry.example/attention-pipeline:0.1.0-gpu",
                 "gpu": {"count": 1},
                 "memory": "16Gi",
                 "node_selector": {"pool": "gpu"},

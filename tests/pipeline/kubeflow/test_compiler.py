@@ -68,7 +68,8 @@ def test_the_spec_is_version_2_1_and_holds_every_step(spec):
 
 def test_every_container_runs_our_entrypoint_on_the_executor(containers):
     for name, container in containers.items():
-        assert container.image == "registry.example/attention-pipeline:0.1.0"
+        image = "registry.example/attention-pipeline:0.1.0"
+        assert container.image == (f"{image}-gpu" if name == "Trainer" else image)
         assert list(container.command) == ["python", "-m", "pipeline.kubeflow.entrypoint"]
         assert container.args[0] == "--executor_class_path"
         assert container.args[1].endswith("Executor"), name

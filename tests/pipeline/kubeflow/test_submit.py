@@ -47,7 +47,8 @@ def test_compile_takes_image_root_and_workspace_from_the_command_line(attention,
     assert done.exit_code == 0, done.output
     spec, _ = yaml.safe_load_all((tmp_path / "out.yaml").read_text(encoding="utf-8"))
     executors = spec["deploymentSpec"]["executors"].values()
-    assert {each["container"]["image"] for each in executors} == {"other:2"}
+    images = {each["container"]["image"] for each in executors}
+    assert images == {"other:2", CONFIG["kubeflow"]["steps"]["Trainer"]["image"]}
     assert spec["defaultPipelineRoot"] == "gs://bucket"
     parameters = spec["root"]["dag"]["tasks"]["Pusher"]["inputs"]["parameters"]
     assert parameters["serving_dir"]["runtimeValue"]["constant"] == "/data/w/serving/mood_of_day"
@@ -141,6 +142,10 @@ def test_a_server_that_is_not_there_is_one_sentence(attention):
         (["--host", "kubeflow.example"], "--host takes an address with http:// or https://."),
         (["--host", "http://localhost:1", "--cron", "nightly"], "--cron must have five fields as in crontab"),
         ([], "Missing option '--host'"),
+        (
+            ["--host", "http://localhost:1", "--cron", "0 1 * * *", "--set", "data.input=/data/{DATE}.csv"],
+            "--cron runs again what is compiled now",
+        ),
     ],
 )
 def test_a_wrong_use_ends_with_2(attention, arguments, message):
