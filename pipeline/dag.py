@@ -128,6 +128,7 @@ def create_pipeline(
                 evaluation=evaluator["evaluation"],
                 model_blessing=evaluator["blessing"],
                 baseline_model=baseline,
+                examples=examples,
                 options=ReleaseGateOptions(signatures=(*SIGNATURES, *spec.signatures)),
             )
         )

@@ -23,7 +23,7 @@ class ClassCounts:
       1,000 equal bins (ties within a bin count half);
     - `log_loss`: mean of -ln p(true class), natural logarithm, of a p of at least 1e-7;
     - `expected_calibration_error`: Guo et al. 2017, eq. 3, with 15 equal bins of the answer's probability;
-    - `confusion_matrix`: counts, true class by predicted class, row-major, and
+    - `confusion_matrix`: counts, true class by predicted class, row-major; `classes`, their names in its order; and
       `calibration`: per bin the count, the mean probability and the accuracy, row-major.
 
     The predicted class is the one that is served. A row of a class that the model does not know, as an older version
@@ -89,6 +89,7 @@ class ClassCounts:
             "log_loss": self.log_loss / float(rows),
             "expected_calibration_error": float(np.abs(confidence - correct).sum() / rows),
             "example_count": float(rows),
+            "classes": np.array([name.decode() for name in self.classes], object),
             "confusion_matrix": self.confusion.astype(float).ravel(),
             "calibration": np.stack([count, ratio(confidence, count), ratio(correct, count)]).ravel(),
             **named(by_class, (*self.classes, *self.unknown)),

@@ -18,6 +18,7 @@ class ReleaseGateSpec(ComponentSpec):
         executor.EVALUATION_KEY: ChannelParameter(type=standard_artifacts.ModelEvaluation),
         executor.MODEL_BLESSING_KEY: ChannelParameter(type=standard_artifacts.ModelBlessing),
         executor.BASELINE_MODEL_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True),
+        executor.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples, optional=True),
     }
     OUTPUTS = {executor.BLESSING_KEY: ChannelParameter(type=standard_artifacts.InfraBlessing)}
 
@@ -34,6 +35,7 @@ class ReleaseGate(base_component.BaseComponent):
         evaluation: BaseChannel,
         model_blessing: BaseChannel,
         baseline_model: BaseChannel | None = None,
+        examples: BaseChannel | None = None,
         options: ReleaseGateOptions | str | None = None,
     ):
         """Builds the node.
@@ -43,6 +45,7 @@ class ReleaseGate(base_component.BaseComponent):
             evaluation: the Evaluator's, with its thresholds.
             model_blessing: the Evaluator's.
             baseline_model: BaselineModel's; with it the gates name the version they compare with.
+            examples: of their split `test` a few rows are explained in `examples.json`.
             options: limits, or their JSON.
 
         Raises:
@@ -55,6 +58,7 @@ class ReleaseGate(base_component.BaseComponent):
             evaluation=evaluation,
             model_blessing=model_blessing,
             baseline_model=baseline_model,
+            examples=examples,
             options=(options or ReleaseGateOptions()).model_dump_json(),
             blessing=OutputChannel(standard_artifacts.InfraBlessing, self, executor.BLESSING_KEY),
         )

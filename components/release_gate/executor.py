@@ -23,6 +23,8 @@ MODEL_KEY = "model"
 EVALUATION_KEY = "evaluation"
 MODEL_BLESSING_KEY = "model_blessing"
 BASELINE_MODEL_KEY = "baseline_model"
+EXAMPLES_KEY = "examples"
+TEST_SPLIT = "test"
 OPTIONS_KEY = "options"
 BLESSING_KEY = "blessing"
 
@@ -42,7 +44,7 @@ class Executor(base_executor.BaseExecutor):
         """Writes `gates.json`, `metrics.json`, `replay.json` and `ops.json`, and blesses the model if no gate blocks.
 
         Args:
-            input_dict: `model`, `evaluation`, `model_blessing`, one each, and `baseline_model`, at most one.
+            input_dict: `model`, `evaluation`, `model_blessing`, one each; `baseline_model` and `examples`, at most one.
             output_dict: `blessing`: one InfraBlessing.
             exec_properties: `options` (JSON).
         """
@@ -62,7 +64,12 @@ class Executor(base_executor.BaseExecutor):
         os.makedirs(blessing.uri, exist_ok=True)
         gates = [
             *quality_gates(evaluation_uri, blessed_by_evaluator, live_version),
-            *serving_gates(Path(path_utils.serving_model_path(model_uri)), Path(blessing.uri), options),
+            *serving_gates(
+                Path(path_utils.serving_model_path(model_uri)),
+                Path(blessing.uri),
+                options,
+                _test_files(input_dict.get(EXAMPLES_KEY, [])),
+            ),
         ]
         metrics = json.dumps(overall_metrics(evaluation_uri), indent=2, ensure_ascii=False)
         Path(blessing.uri, METRICS_FILE).write_text(metrics + "\n", encoding="utf-8")
@@ -75,3 +82,13 @@ class Executor(base_executor.BaseExecutor):
             len(gates),
             f"; failed: {', '.join(failed)}" if failed else "",
         )
+
+
+def _test_files(examples: list[types.Artifact]) -> list[str]:
+    """The files of the test split, as far as there are examples and they have one."""
+    return [
+        str(path)
+        for each in examples
+        if TEST_SPLIT in artifact_utils.decode_split_names(each.split_names)
+        for path in sorted(Path(artifact_utils.get_split_uri([each], TEST_SPLIT)).iterdir())
+    ]

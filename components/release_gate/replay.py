@@ -1,6 +1,6 @@
 """Loads a SavedModel as TF Serving does and replays its recorded requests. Run as a script in a process of its own.
 
-    python -I replay.py MODEL_DIR RESULT.json
+    python -I replay.py MODEL_DIR RESULT.json [ROWS.gz …]
 
 Imports numpy, TensorFlow, TensorFlow Text (for its operations) and TF Serving's protos, and nothing of this project:
 a model that needs our code to load fails here. What goes wrong is written into the result, with exit code 0; another
@@ -9,6 +9,7 @@ exit code means that the process itself broke down.
 
 import json
 import resource
+import runpy
 import sys
 import time
 from collections import Counter
@@ -185,9 +186,11 @@ CHECKS = {"predict_log": check_predict, "classify_log": check_classify, "regress
 """By the kind of a recorded request."""
 
 
-def replay(model_dir, result):
+def replay(model_dir, result, row_files, examples_file):
     """Loads, replays, and fills `result` on the way, so that what was found stands there whatever comes later."""
     logs = read_requests(model_dir)
+    explained = runpy.run_path(str(Path(__file__).with_name("explained_rows.py")))  # no folder of ours is importable
+    rows = explained["read_rows"](row_files) if row_files else []
     started = time.perf_counter()
     graph = tf.Graph()
     with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
@@ -211,9 +214,14 @@ def replay(model_dir, result):
                 errors[name] = f"{type(error).__name__}: {error}" if not isinstance(error, ReplayError) else str(error)
         for name, recording in recordings.items():
             result["signatures"][name] = {**recording.as_json(), "error": errors.get(name, "")}
+        if rows and "explain" in signatures and not errors.get("explain"):
+            try:
+                explained["write_explained"](session, signatures["explain"], rows, examples_file)
+            except (tf.errors.OpError, TypeError, ValueError, KeyError) as error:  # a report without them is no gate's
+                result["examples_error"] = f"{type(error).__name__}: {error}"
 
 
-def main(model_dir, result_file):
+def main(model_dir, result_file, *row_files):
     result: dict[str, Any] = {"error": "", "ops": {}, "signatures": {}}
     try:
         ops = count_ops(model_dir)
@@ -221,7 +229,7 @@ def main(model_dir, result_file):
         import tensorflow_text  # noqa: F401  late, so that its operations can be told from TensorFlow's own
 
         result["ops"] = classify(ops, known_before)
-        replay(model_dir, result)
+        replay(model_dir, result, row_files, result_file.with_name("examples.json"))
     except (ReplayError, OSError, tf.errors.OpError, ValueError, RuntimeError, ImportError) as error:
         result["error"] = str(error) or type(error).__name__
     result["own_modules"] = sorted(name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES)
@@ -230,4 +238,4 @@ def main(model_dir, result_file):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,25 @@ from components.release_gate.options import ReleaseGateOptions
 REPLAY_SCRIPT = Path(__file__).with_name("replay.py")
 RESULT_FILE = "replay.json"
 OPS_FILE = "ops.json"
+EXAMPLES_FILE = "examples.json"
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 """Known to TensorFlow everywhere, but they call back into the Python process that wrote them."""
 
 _logger = logging.getLogger("attention")
 
 
-def serving_gates(model_dir: Path, work_dir: Path, options: ReleaseGateOptions) -> list[Gate]:
+def serving_gates(
+    model_dir: Path, work_dir: Path, options: ReleaseGateOptions, row_files: Sequence[str] = ()
+) -> list[Gate]:
     """Makes the gates `serving/load`, `serving/ops` and `serving/<signature>`.
 
     Args:
         model_dir: the SavedModel with its recorded requests.
-        work_dir: gets `replay.json` and `ops.json`.
+        work_dir: gets `replay.json` and `ops.json`, and `examples.json` where there are rows.
         options: signatures that must be there, and limits.
+        row_files: gzipped TFRecords of test rows, of which a few are explained for the report.
     """
-    result, fault = _replay(model_dir, work_dir / RESULT_FILE, options.timeout_seconds)
+    result, fault = _replay(model_dir, work_dir / RESULT_FILE, options.timeout_seconds, row_files)
     (work_dir / OPS_FILE).write_text(json.dumps(result.get("ops", {}), indent=2) + "\n", encoding="utf-8")
     fault = fault or result.get("error", "")
     own = result.get("own_modules", [])
@@ -47,10 +52,13 @@ def serving_gates(model_dir: Path, work_dir: Path, options: ReleaseGateOptions) 
     return gates
 
 
-def _replay(model_dir: Path, result_file: Path, timeout_seconds: float) -> tuple[dict[str, Any], str]:
+def _replay(
+    model_dir: Path, result_file: Path, timeout_seconds: float, row_files: Sequence[str]
+) -> tuple[dict[str, Any], str]:
     """Runs the script. Returns its result, and what went wrong with the process itself."""
     result_file.unlink(missing_ok=True)
     command = [sys.executable, "-I", str(REPLAY_SCRIPT), str(model_dir.absolute()), str(result_file.absolute())]
+    command += [os.path.abspath(path) for path in row_files]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     try:
         done = subprocess.run(

@@ -60,6 +60,7 @@ def test_agrees_with_scikit_learn(random_rows):
 def test_workers_do_not_change_the_numbers(random_rows):
     once, thrice = evaluate(*random_rows), evaluate(*random_rows, parts=3)
     assert once.keys() == thrice.keys()
+    assert once.pop("classes").tolist() == thrice.pop("classes").tolist() == CLASSES
     for name, value in once.items():
         np.testing.assert_allclose(value, thrice[name], rtol=1e-9)
 

@@ -20,8 +20,8 @@ def model(model_artifact, tmp_path):
     return Path(shutil.copytree(path_utils.serving_model_dir(model_artifact.uri), tmp_path / "model"))
 
 
-def check(model, tmp_path, **options):
-    gates = serving_gates(model, tmp_path, ReleaseGateOptions(**options))
+def check(model, tmp_path, row_files=(), **options):
+    gates = serving_gates(model, tmp_path, ReleaseGateOptions(**options), row_files)
     assert [gate.name for gate in gates[:2]] == ["serving/load", "serving/ops"]
     return {gate.name.removeprefix("serving/"): gate for gate in gates}
 
@@ -30,8 +30,9 @@ def failed(gates):
     return {name for name, gate in gates.items() if not gate.passed}
 
 
-def test_a_good_model_passes_with_numbers(model, tmp_path):
-    gates = check(model, tmp_path)
+def test_a_good_model_passes_with_numbers(model, tmp_path, clean_table):
+    row_files = [str(path) for path in Path(clean_table[0].uri, "Split-test").iterdir()]
+    gates = check(model, tmp_path, row_files)
     assert not failed(gates), gates
     assert set(gates) == {"load", "ops", "serving_default", "classify", "examples", "explain"}
     assert gates["serving_default"].value <= 1e-6
@@ -43,6 +44,12 @@ def test_a_good_model_passes_with_numbers(model, tmp_path):
     result = json.loads((tmp_path / "replay.json").read_text())
     assert result["own_modules"] == []
     assert result["peak_memory_bytes"] > 1e7
+    rows = json.loads((tmp_path / "examples.json").read_text())
+    assert [row["right"] for row in rows] == [True] * 4 + [False] * 4
+    for row in rows:
+        (answer,), (label,) = row["answers"].values(), row["labels"]["label"]
+        assert row["right"] == (answer["label"] == label)
+        assert len(row["tokens"]) == len(row["features"]) == len(row["attention"]) == 1
 
 
 def test_wrong_numbers_wrong_strings_and_missing_parts_are_told_apart(model, tmp_path, tiny_models):
