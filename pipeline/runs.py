@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from components.example_gen.errors import InputDataError
 from deploy.serving.model_config_file import RolloutError
+from pipeline import run_end
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
@@ -113,6 +114,7 @@ def _run(
         from pipeline import release_commands
 
         console.say(escape(release_commands.push_canary(config, workspace, result["version"])))
+    result |= run_end.follow_up(config, workspace, console, run_id, result)
     console.say(f"[dim]log: {escape(str(log))}[/]")
     return result
 

@@ -14,7 +14,7 @@ from pipeline.workspace import Workspace
 COLOURS = {"pushed": "green", "unchanged": "cyan", "blocked": "red", "failed": "red"}
 
 
-def _history(config: PipelineConfig, workspace: Workspace) -> History:
+def open_history(config: PipelineConfig, workspace: Workspace) -> History:
     """Opens the pipeline's history, without making one.
 
     Raises:
@@ -27,7 +27,7 @@ def _history(config: PipelineConfig, workspace: Workspace) -> History:
 
 def runs(config: PipelineConfig, workspace: Workspace, limit: int, as_json: bool) -> None:
     """Prints the newest runs."""
-    listed = _history(config, workspace).runs(limit)
+    listed = open_history(config, workspace).runs(limit)
     if as_json:
         for run in listed:
             print(json.dumps(run.as_json(), ensure_ascii=False))
@@ -56,7 +56,7 @@ def _cells(run: Run) -> list[str]:
 
 def show(config: PipelineConfig, workspace: Workspace, run_id: str, as_json: bool) -> None:
     """Prints one run whole."""
-    run = _found(_history(config, workspace).run, run_id)
+    run = found(open_history(config, workspace).run, run_id)
     if as_json:
         print(json.dumps(run.as_json(), ensure_ascii=False))
         return
@@ -82,7 +82,7 @@ def show(config: PipelineConfig, workspace: Workspace, run_id: str, as_json: boo
 
 def lineage(config: PipelineConfig, workspace: Workspace, version: int, as_json: bool) -> None:
     """Prints what a version was made of."""
-    parts = _found(_history(config, workspace).lineage, version)
+    parts = found(open_history(config, workspace).lineage, version)
     records = [
         {"artifact": artifact.type, "id": artifact.id, "uri": artifact.uri, "made_by": node, "run": run_id}
         | ({"source_files": _sources(artifact)} if artifact.type == "Examples" else {})
@@ -106,7 +106,7 @@ def _sources(examples: Any) -> list[str]:
     return json.loads(property_of(examples, "source_files") or "[]")
 
 
-def _found(ask: Any, key: Any) -> Any:
+def found(ask: Any, key: Any) -> Any:
     try:
         return ask(key)
     except HistoryError as error:

@@ -42,6 +42,10 @@ class Workspace:
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
     def serving(self, name: str) -> Path:
         """The model base path of TF Serving."""
         return self.root / "serving" / name

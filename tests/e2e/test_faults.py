@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -50,6 +51,24 @@ def test_a_nightly_table_that_went_bad_leaves_a_whole_result(attention, small_co
     assert done.result["rows"] == {"read": 0, "used": 0, "quarantined": 0}
     (listed,) = attention("runs", small_config, "-w", workspace, "--json").out.splitlines()
     assert json.loads(listed)["why"] == done.result["why"]
+    page = Path(done.result["report"])
+    assert "Age" in page.read_text(encoding="utf-8")
+    record = json.loads(page.with_name("run.json").read_text(encoding="utf-8"))
+    assert (record["verdict"], record["data"], record["gates"]) == ("failed", None, [])
+    assert [(step["node"], step["state"]) for step in record["steps"]] == [("ExampleGen", "failed")]
+    page.unlink()
+    assert attention("report", small_config, "-w", workspace).code == 0
+    assert page.exists()
+
+
+def test_a_report_that_cannot_be_written_changes_nothing(attention, small_config, tmp_path):
+    (tmp_path / "reports").write_text("a file stands in the way", encoding="utf-8")
+    missing = f"data.input={tmp_path / 'none.csv'}"
+    done = attention("run", small_config, "-w", tmp_path, "--json", "--set", missing)
+    assert done.code == 2, done.err
+    assert (done.result["verdict"], done.result["report"]) == ("failed", None)
+    (line,) = [line for line in done.err.splitlines() if "report" in line]
+    assert line.startswith("The report could not be made: ")
 
 
 def test_texts_of_all_kinds_go_through(attention, reviews, small_config, tmp_path):

@@ -1,13 +1,17 @@
 """The main job on real reviews: run, run again, new data, bad data, a model that is not good enough."""
 
+import hashlib
 import json
 import shutil
+from pathlib import Path
 
+import jsonschema
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from tests.e2e.conftest import versions, write_csv
+from tests.pipeline.report.page_parts import Page
 
 # TFX, Beam and Keras warn while they work together; our own code is held to no warnings by the other tests.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -38,6 +42,45 @@ def test_the_first_run_pushes_a_version(attention, small_config, workspace, revi
         assert result["seconds"][step] > 0
     assert "pushed version 1" in done.err
     assert "tensorflow" not in done.err.lower().replace("starting tensorflow", "")
+    page = Path(result["report"])
+    assert page == workspace / "reports" / result["run"] / "report.html"
+    assert f"report: {page}" in done.err
+    assert page.stat().st_size < 500_000
+
+
+def test_the_record_of_a_run_tells_it_all(attention, small_config, workspace, reviews, tmp_path):
+    made = attention("report", small_config, "-w", workspace, "--out", tmp_path / "again")
+    assert made.code == 0, made.err
+    (folder,) = (workspace / "reports").iterdir()
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert record == json.loads((tmp_path / "again" / "run.json").read_text(encoding="utf-8"))
+    jsonschema.validate(record, json.loads(attention("report", "--schema").out))
+    assert (record["verdict"], record["version"], record["live_version"]) == ("pushed", 1, None)
+    source = Path(record["data"]["source_files"][0])
+    assert record["data"]["source_sha256"] == {str(source): hashlib.sha256(source.read_bytes()).hexdigest()}
+    for split in record["data"]["splits"]:
+        assert sum(split["classes"]["label"].values()) == split["rows"] > 0
+    (head,) = record["heads"]
+    tests = record["data"]["splits"][2]["rows"]
+    assert sorted(head["classes"]) == ["0", "1"]
+    assert sum(map(sum, head["confusion"])) == sum(each["rows"] for each in head["calibration"]) == tests
+    right = sum(row[place] for place, row in enumerate(head["confusion"]))
+    (accuracy,) = [each for each in record["metrics"] if each["name"] == "accuracy"]
+    assert accuracy["value"] == pytest.approx(right / tests)
+    assert (accuracy["limits"], accuracy["passed"], accuracy["live"]) == ({"min": 0.5, "max_drop": 0.05}, True, None)
+    assert sum(each["metrics"]["example_count"] for each in record["slices"]) <= tests
+    assert [each["right"] for each in record["examples"]] == [True] * 4 + [False] * 4
+    for example in record["examples"]:
+        assert sum(word["weight"] for word in example["words"]) == pytest.approx(1, abs=1e-3)
+        assert example["right"] == ([example["answers"]["label"]["label"]] == example["labels"]["label"])
+    assert record["lineage"][0]["artifact"] == "PushedModel"
+    assert {"Model", "TransformGraph", "Schema", "Examples"} <= {each["artifact"] for each in record["lineage"]}
+    assert record["model"]["pushed_to"] == str(workspace / "serving" / "reviews" / "1")
+    assert record["environment"]["packages"]["tfx"].startswith("1.")
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert page.tags["svg"] == 3
+    assert all(reference.startswith("#") for reference in page.references)
+    assert "What it attended to" in "".join(page.text)
 
 
 def test_nothing_new_is_not_pushed_again(attention, small_config, workspace):
@@ -73,6 +116,9 @@ def test_a_model_below_its_gate_is_not_pushed(attention, small_config, workspace
     assert closed["value"] == pytest.approx(done.result["metrics"]["accuracy"])
     assert "blocked by gate metric/accuracy" in done.err
     assert versions(workspace) == [1]
+    summary = Path(done.result["report"]).with_name("summary.md").read_text(encoding="utf-8")
+    assert summary.startswith("# reviews: blocked\n")
+    assert "closed: `metric/accuracy`" in summary
 
 
 def test_broken_rows_are_kept_counted_and_stop_the_run(attention, small_config, workspace, reviews, tmp_path):
@@ -98,6 +144,10 @@ def test_broken_rows_are_kept_counted_and_stop_the_run(attention, small_config, 
     ]
     assert len(quarantined) == rows["quarantined"]
     assert versions(workspace) == [1]
+    text = "".join(Page(Path(done.result["report"]).read_text(encoding="utf-8")).text)
+    assert "rows/bad_ratio" in text
+    assert "Quarantine" in text
+    assert "Calibration" not in text
 
 
 def test_shifted_labels_are_stopped_by_the_drift_gate(attention, small_config, workspace, reviews, tmp_path):

@@ -1,0 +1,106 @@
+"""Charts as inline SVG: on transparent ground, in the page's own ink, readable in light and in dark."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.report.facts import CalibrationBin
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK = "#012345"
+"""Stands for the page's own colour of text until the SVG is written."""
+
+FIRST, SECOND = "#3987c9", "#d9822b"
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.2,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "savefig.transparent": True,
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK
+    ),
+}
+
+
+def training_curves(curve: Sequence[Mapping[str, float | None]], best_epoch: int) -> list[str]:
+    """One chart for each metric, the loss first: train and eval split by epoch, and which epoch was kept.
+
+    Args:
+        curve: metric → value, one an epoch; those of the eval split begin with `val_`.
+        best_epoch: from 1.
+    """
+    names = sorted(
+        {name.removeprefix("val_") for epoch in curve for name in epoch}, key=lambda name: (name != "loss", name)
+    )
+    return [_training_curve(name, curve, best_epoch) for name in names]
+
+
+def _training_curve(name: str, curve: Sequence[Mapping[str, float | None]], best_epoch: int) -> str:
+    def draw(figure: "Figure") -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        axes = figure.subplots()
+        for key, label, colour in ((name, "train", SECOND), (f"val_{name}", "eval", FIRST)):
+            points = [
+                (epoch, value) for epoch, of_epoch in enumerate(curve, 1) if (value := of_epoch.get(key)) is not None
+            ]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=label)
+        axes.axvline(best_epoch, color=INK, alpha=0.4, linestyle=":", linewidth=1.5, label="kept")
+        axes.set(title=name.replace("_", " "), xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.legend()
+
+    return _svg(draw, (3.4, 2.8), f"training-{name}")
+
+
+def calibration(bins: Sequence[CalibrationBin], name: str) -> str:
+    """How often answers of a probability were right; the area of a point is the number of its rows.
+
+    Args:
+        bins: those with rows.
+        name: of the head.
+    """
+    most = max(each.rows for each in bins)
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=INK, alpha=0.4, linestyle=":", linewidth=1.5)
+        x, y = [each.probability for each in bins], [each.accuracy for each in bins]
+        axes.plot(x, y, color=FIRST, alpha=0.6)
+        axes.scatter(x, y, s=[12 + 150 * each.rows / most for each in bins], color=FIRST, alpha=0.8, linewidths=0)
+        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability of the answer", ylabel="share that was right")
+
+    return _svg(draw, (4.2, 3.4), f"calibration-{name}")
+
+
+def _svg(draw: Any, size: tuple[float, float], name: str) -> str:
+    """Draws, and makes of the result a part of a page: names of its own, no links, the page's ink.
+
+    Args:
+        draw: gets the figure.
+        size: width and height, inches.
+        name: stands before every id.
+    """
+    import matplotlib  # takes a second
+    from matplotlib.figure import Figure
+
+    written = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = written.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{re.sub(r'[^a-z0-9_-]', '-', name)}-", text)
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
+    return text.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1)

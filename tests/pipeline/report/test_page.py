@@ -1,0 +1,104 @@
+"""The page of a run, as a browser takes it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import jsonschema
+import pytest
+
+from pipeline.report.facts import RunReport, json_schema
+from pipeline.report.page import render_page, render_summary
+from tests.pipeline.report.page_parts import Page
+
+NOTHING = {"data": None, "training": None, "started": None, "live_version": None} | {
+    name: [] for name in ("steps", "metrics", "heads", "slices", "gates", "examples", "lineage")
+}
+MANY = tuple(f"class {number}" for number in range(200))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def test_the_page_needs_nothing_but_itself(make_record):
+    markup = render_page(make_record())
+    page = Page(markup)
+    assert page.tags["svg"] == 2, "one metric by epoch and one calibration"
+    assert page.tags["script"] == page.tags["link"] == page.tags["img"] == 0
+    assert page.references
+    assert all(reference.startswith("#") for reference in page.references), page.references
+    assert {reference[1:] for reference in page.references} <= page.ids.keys()
+    assert not [name for name, times in page.ids.items() if times > 1]
+    assert "http:" not in markup
+    assert "https:" not in markup
+    assert "@import" not in markup
+    assert all(name.startswith("#") for name in re.findall(r"url\((.*?)\)", markup))
+
+
+def test_what_comes_from_a_table_is_shown_and_never_run(make_record):
+    markup = render_page(make_record())
+    page = Page(markup)
+    assert page.tags["script"] == 0
+    text = "".join(page.text)
+    assert text.count("<script>alert('1')</script>|&") >= 8
+    for part in ("1 h 1 min", "max drop 0.05", "-0.1000", "✗ closed", "/data/a & b.csv", "test row 7"):
+        assert part in text, part
+    assert 'title="75.0%"' in markup
+
+
+def test_the_reason_stands_before_all_else(make_record):
+    text = "".join(Page(render_page(make_record())).text)
+    assert text.index("blocked") < text.index("gate metric/accuracy") < text.index("rows read") < text.index("epoch")
+
+
+def test_many_classes_become_a_list_of_confusions_and_the_page_stays_small(make_record):
+    markup = render_page(make_record(MANY))
+    assert len(markup.encode()) < 200_000
+    page = Page(markup)
+    text = "".join(page.text)
+    assert "Most frequent confusions" in text
+    assert "is ↓ said →" not in text
+    assert "of 200; all of them are in run.json" in text
+
+
+def test_a_run_that_did_nothing_has_a_page(make_record):
+    text = "".join(Page(render_page(make_record(**NOTHING, verdict="failed", why="There is no file."))).text)
+    assert "failed" in text
+    assert "There is no file." in text
+    for absent in ("Data", "Metrics", "Gates", "Calibration", "Lineage", "None"):
+        assert absent not in text
+
+
+def test_the_summary_is_markdown_that_no_name_breaks(make_record):
+    lines = render_summary(make_record()).splitlines()
+    assert lines[0] == "# reviews: blocked"
+    assert "- rows: 1,002 read, 1,000 used, 2 in quarantine (2 no label)" in lines
+    assert "- gates: 1 of 2 passed" in lines
+    assert "| accuracy | 0.8 | 0.9 | max drop 0.05 |" in lines
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    assert len(render_summary(make_record(**NOTHING)).splitlines()) < 8
+
+
+def test_the_json_is_as_its_schema_says_and_can_be_read_again(make_record):
+    report = make_record()
+    text = report.model_dump_json()
+    jsonschema.Draft202012Validator(json_schema()).validate(json.loads(text))
+    assert RunReport.model_validate_json(text) == report
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it_without_scrolling_sideways(make_record, tmp_path, width):
+    framed = html.escape(render_page(make_record(MANY[:12])))  # a window of its own is never that narrow
+    path = tmp_path / "frame.html"
+    path.write_text(
+        f'<title>?</title><iframe width="{width}" height="800" srcdoc="{framed}"></iframe><script>onload = () => '
+        "{document.title = frames[0].document.documentElement.scrollWidth}</script>",
+        encoding="utf-8",
+    )
+    browser = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    dom = subprocess.run(
+        [*browser, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    (scrolled,) = re.findall(r"<title>(\d+)</title>", dom.split("<iframe")[0])
+    assert int(scrolled) <= width
