@@ -40,6 +40,7 @@ setup(
         "tensorflow-text>=2.21.1,<2.22",
         "tfx>=1.21,<1.22",
         "threadpoolctl>=3.5,<4",
+        "urllib3>=2,<3",
     ],
     extras_require={
         "dev": [

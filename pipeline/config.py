@@ -38,6 +38,7 @@ from pipeline.config_groups import (
     ServingConfig,
 )
 from pipeline.kubeflow.options import KubeflowConfig
+from pipeline.notify.options import MetricsOptions, NotifyOptions
 from pipeline.schedule.options import ScheduleOptions
 
 FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
@@ -74,6 +75,8 @@ class PipelineConfig(Options):
     metadata: MetadataConfig = MetadataConfig()
     schedule: ScheduleOptions = ScheduleOptions()
     kubeflow: KubeflowConfig = KubeflowConfig()
+    notify: NotifyOptions = NotifyOptions()
+    metrics: MetricsOptions = MetricsOptions()
 
     @model_validator(mode="before")
     @classmethod

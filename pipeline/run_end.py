@@ -1,13 +1,18 @@
-"""What follows a run: its record. Nothing of it changes the run's verdict or exit code."""
+"""What follows a run: its record, numbers, messages. Nothing of it changes the run's verdict or exit code."""
 
+import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
+from components.pusher.versions import latest_version, read_release
+from pipeline import release
 from pipeline.config import PipelineConfig
 from pipeline.console import RunConsole
+from pipeline.notify import messages
 from pipeline.workspace import Workspace
 
 _logger = logging.getLogger("attention")
@@ -16,7 +21,9 @@ _logger = logging.getLogger("attention")
 def follow_up(
     config: PipelineConfig, workspace: Workspace, console: RunConsole, run_id: str, result: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Writes the run's record. A fault in that is one line on the terminal, and a traceback in the log.
+    """Writes the run's record, publishes its numbers, tells people.
+
+    A fault in that is one line on the terminal, and a traceback in the log.
 
     Args:
         config, workspace: of the run.
@@ -27,19 +34,45 @@ def follow_up(
     Returns:
         What is added to it: `report`, the page's path; None if it could not be made.
     """
-    from pipeline.report import write
+    page: str | None = None
 
-    page = None
-    try:
+    def record() -> None:
+        nonlocal page
+        from pipeline.report import write
+
         write.write_at_end(config, workspace, run_id, result)
-        page = workspace.reports / run_id / write.PAGE
-        console.say(f"[dim]report: {escape(str(page))}[/]")
-    except Exception as error:  # noqa: BLE001  # whatever it is: the run is over, and its verdict stands
-        _tell(console, "The report could not be made", error)
-    return {"report": str(page) if page else None}
+        page = str(workspace.reports / run_id / write.PAGE)
+        console.say(f"[dim]report: {escape(page)}[/]")
+
+    def publish() -> None:
+        from pipeline.notify import numbers
+
+        live = release.live_version(config, workspace)
+        found = numbers.numbers(config.name, result, live, _newest_push(workspace.serving(config.name)))
+        numbers.publish(config.metrics, found, config.name)
+
+    _guarded(console, "The report could not be made", record)
+    told = {**result, "report": page}
+    if config.metrics.textfile or config.metrics.pushgateway:
+        _guarded(console, "The run's numbers could not be published", publish)
+    if result["verdict"] in config.notify.on:
+        webhook, email = config.notify.webhook, config.notify.email
+        if webhook:
+            _guarded(console, "The webhook was not told", lambda: messages.send_to_webhook(webhook, config.name, told))
+        if email:
+            _guarded(console, "The mail was not sent", lambda: messages.send_email(email, config.name, told))
+    return {"report": page}
 
 
-def _tell(console: RunConsole, what: str, error: Exception) -> None:
-    _logger.exception("%s", what)
-    said = " ".join(str(error).split()) or type(error).__name__
-    console.say(f"[yellow]{escape(f'{what}: {said[:300]}')}[/]")
+def _newest_push(serving_dir: Path) -> float | None:
+    made = read_release(serving_dir, latest_version(serving_dir)).get("created")
+    return datetime.datetime.fromisoformat(made).timestamp() if made else None
+
+
+def _guarded(console: RunConsole, what: str, act: Callable[[], None]) -> None:
+    try:
+        act()
+    except Exception as error:  # whatever it is: the run is over, and its verdict stands
+        _logger.exception("%s", what)
+        said = " ".join(str(error).split()) or type(error).__name__
+        console.say(f"[yellow]{escape(f'{what}: {said[:300]}')}[/]")

@@ -61,14 +61,21 @@ def test_a_nightly_table_that_went_bad_leaves_a_whole_result(attention, small_co
     assert page.exists()
 
 
-def test_a_report_that_cannot_be_written_changes_nothing(attention, small_config, tmp_path):
+def test_a_report_or_a_message_that_cannot_be_made_changes_nothing(attention, small_config, tmp_path):
     (tmp_path / "reports").write_text("a file stands in the way", encoding="utf-8")
-    missing = f"data.input={tmp_path / 'none.csv'}"
-    done = attention("run", small_config, "-w", tmp_path, "--json", "--set", missing)
+    settings = [
+        f"data.input={tmp_path / 'none.csv'}",
+        "notify.webhook.url_variable=NO_SUCH_VARIABLE",
+        f"metrics.textfile={tmp_path / 'numbers'}",
+    ]
+    done = attention("run", small_config, "-w", tmp_path, "--json", *[f"--set={each}" for each in settings])
     assert done.code == 2, done.err
     assert (done.result["verdict"], done.result["report"]) == ("failed", None)
-    (line,) = [line for line in done.err.splitlines() if "report" in line]
-    assert line.startswith("The report could not be made: ")
+    assert "\nThe report could not be made: " in done.err
+    assert "\nThe webhook was not told: the environment variable NO_SUCH_VARIABLE is not set\n" in done.err
+    assert "Traceback" not in done.err
+    written = (tmp_path / "numbers" / "attention_reviews.prom").read_text(encoding="utf-8")
+    assert 'attention_run_verdict{pipeline="reviews",verdict="failed"} 1.0' in written
 
 
 def test_texts_of_all_kinds_go_through(attention, reviews, small_config, tmp_path):

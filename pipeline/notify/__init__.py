@@ -1,0 +1,1 @@
+"""Who is told of a run when it ends: people by message, dashboards by numbers."""
