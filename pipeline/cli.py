@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from deploy.serving.commands import predict, server_flags, start_server
+from pipeline.batch_predict import batch_predict
 from pipeline.cli_options import EXIT_CODES, EXIT_FAILED, end, plain_errors, resolve_config, with_config, workspace_of
 from pipeline.config import json_schema, load
 from pipeline.kubeflow.commands import compile_pipeline, submit
@@ -250,6 +251,7 @@ def serve(context, config, settings, workspace, **flags) -> None:
 
 
 main.add_command(predict)
+main.add_command(batch_predict)
 main.add_command(compile_pipeline)
 main.add_command(submit)
 main.add_command(report)

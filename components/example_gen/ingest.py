@@ -92,9 +92,7 @@ def ingest(index: int, unit: Unit, options: ExampleGenOptions, examples_uri: str
             report.rows_read += checked.num_rows + len(checked.bad)
             for bad in checked.bad:
                 quarantine.write(bad)
-                report.bad_by_reason[bad.reason] += 1
-                if len(report.first_bad) < 3:
-                    report.first_bad.append(_in_words(unit.name, bad))
+                add_bad_row(report, unit.name, bad)
             if checked.num_rows:
                 places = assign(row_keys(checked.features, checked.group, options), weights, options.split_seed)
                 for place, example in zip(places.tolist(), encode_examples(checked.features), strict=True):
@@ -114,6 +112,13 @@ def ingest(index: int, unit: Unit, options: ExampleGenOptions, examples_uri: str
         for shard in shards:
             shard.close()
     return report
+
+
+def add_bad_row(report: Report, file: str, bad: BadRow) -> None:
+    """Counts a row that cannot be used, and keeps the first ones in words."""
+    report.bad_by_reason[bad.reason] += 1
+    if len(report.first_bad) < 3:
+        report.first_bad.append(_in_words(file, bad))
 
 
 def _some_values(values: pa.Array, label: LabelOptions) -> list[str]:

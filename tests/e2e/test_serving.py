@@ -64,9 +64,31 @@ def test_the_answers_of_grpc_rest_and_the_command_are_one(attention, pushed, tmp
         lines = attention(*asked, "--json").out.splitlines()
         assert [json.loads(line)["label"] for line in lines] == [answer.label for answer in answers]
         assert "dress" in attention(*asked, "--explain").out
+        _same_as_a_whole_table(attention, pushed, tmp_path, explained)
         page = tmp_path / "page.html"
         attention(*asked, "--out", page)
         assert "dress" in page.read_text(encoding="utf-8")
+
+
+def _same_as_a_whole_table(attention, pushed, folder, answers):
+    table = folder / "new.csv"
+    lines = [f'"{row["review_text"]}",{row.get("title", "")},{row.get("age", "")},,,,' for row in ROWS]
+    lines.insert(1, "no age,,old,,,,")
+    table.write_text(
+        "Review Text,Title,Age,Positive Feedback Count,Division Name,Department Name,Class Name\n" + "\n".join(lines),
+        encoding="utf-8",
+    )
+    done = attention("batch-predict", "reviews", "-w", pushed, "-i", table, "-o", folder / "out", "--explain", "--json")
+    assert done.code == 0, done.err
+    assert (done.result["rows_read"], done.result["quarantined_by_reason"]) == (4, {"not_a_number": 1})
+    (part,) = (folder / "out").glob("part-*.jsonl")
+    rows = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+    assert [row["row"] for row in rows] == [1, 3, 4]
+    for row, answer in zip(rows, answers, strict=True):
+        assert row["label"] == answer.label
+        assert row["probabilities"] == pytest.approx(answer.probabilities, abs=1e-6)
+        assert sum(token["weight"] for token in row["attention"]) == pytest.approx(1, abs=1e-4)
+        assert all(token["feature"] for token in row["attention"])
 
 
 def test_a_version_that_is_pushed_while_the_server_runs_is_served(attention, small_config, pushed):
