@@ -11,7 +11,7 @@ setup(
     packages=find_packages(
         include=[room + part for room in ("pipeline", "components", "models", "deploy") for part in ("", ".*")]
     ),
-    package_data={"pipeline": ["presets/*.yaml", "report/templates/*"]},
+    package_data={"pipeline": ["presets/*.yaml", "report/templates/*", "ui/templates/*"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "click>=8.1,<9",

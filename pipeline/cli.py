@@ -14,6 +14,7 @@ from pipeline.cli_options import EXIT_CODES, EXIT_FAILED, end, plain_errors, res
 from pipeline.config import json_schema, load
 from pipeline.kubeflow.commands import compile_pipeline, submit
 from pipeline.report.command import report
+from pipeline.ui.command import ui
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GLOG_minloglevel", "3")  # ML Metadata's
@@ -255,6 +256,7 @@ main.add_command(batch_predict)
 main.add_command(compile_pipeline)
 main.add_command(submit)
 main.add_command(report)
+main.add_command(ui)
 
 
 if __name__ == "__main__":

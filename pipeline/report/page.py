@@ -2,6 +2,7 @@
 
 import math
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -13,6 +14,7 @@ from pipeline.report.facts import ExampleFact, HeadFact, RunReport, SplitFact
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+STYLE_FILE = "style.css"
 MOST_CLASSES, MOST_SLICES, MOST_CONFUSIONS, LARGEST_MATRIX = 40, 60, 15, 12
 SLICE_METRICS = (
     *("example_count", "accuracy", "macro_f1", "subset_accuracy", "micro_f1", "mean_absolute_error"),
@@ -27,8 +29,7 @@ def render_page(report: RunReport) -> str:
 
     from pipeline.report import plots
 
-    environment = _environment(autoescape=True)
-    style = environment.loader.get_source(environment, "style.css")[0] if environment.loader else ""
+    environment = template_environment("pipeline.report")
     training = report.training
     curves = plots.training_curves(training.curve, training.best_epoch) if training else []
     heads = [
@@ -43,7 +44,6 @@ def render_page(report: RunReport) -> str:
     ]
     return environment.get_template("report.html").render(
         report=report,
-        style=Markup(style),
         passed_gates=sum(gate.passed for gate in report.gates),
         distributions=_distributions(report.data.splits) if report.data else {},
         curves=[Markup(each) for each in curves],
@@ -59,20 +59,23 @@ def render_page(report: RunReport) -> str:
 
 def render_summary(report: RunReport) -> str:
     """Markdown: verdict, rows, gates that are not kept, metrics."""
-    template = _environment(autoescape=False).get_template("summary.md")
+    template = template_environment("pipeline.report", autoescape=False).get_template("summary.md")
     return template.render(report=report, passed_gates=sum(gate.passed for gate in report.gates)).strip() + "\n"
 
 
-def _environment(autoescape: bool) -> "Environment":
+def template_environment(package: str, autoescape: bool = True) -> "Environment":
+    """Jinja2 over the `templates` of a package, with the pages' style and filters."""
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report"),
+        loader=jinja2.PackageLoader(package),
         autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["style"] = Markup(Path(__file__).with_name("templates").joinpath(STYLE_FILE).read_text("utf-8"))
     environment.filters |= {"number": _number, "percent": _percent, "duration": _duration, "line": _line, "cell": _cell}
     return environment
 

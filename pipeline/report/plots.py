@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.facts import CalibrationBin
@@ -81,6 +82,30 @@ def calibration(bins: Sequence[CalibrationBin], name: str) -> str:
         axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability of the answer", ylabel="share that was right")
 
     return _svg(draw, (4.2, 3.4), f"calibration-{name}")
+
+
+def over_time(points: Sequence[tuple[datetime, float, str]], name: str) -> str:
+    """A metric run by run; what was pushed is filled.
+
+    Args:
+        points: start, value and verdict of each run, the oldest first.
+        name: of the metric.
+    """
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        places = range(len(points))
+        axes.plot(places, [value for _, value, _ in points], color=FIRST, alpha=0.5)
+        for verdict, colour in (("pushed", FIRST), ("", "none")):
+            own = [place for place in places if (points[place][2] == "pushed") == bool(verdict)]
+            values = [points[place][1] for place in own]
+            axes.scatter(own, values, color=colour, edgecolors=FIRST, zorder=3, label=verdict or "not pushed")
+        axes.set_title(name.replace("_", " "))
+        shown = sorted({0, len(points) // 2, len(points) - 1})
+        axes.set_xticks(shown, [points[place][0].strftime("%m-%d %H:%M") for place in shown])
+        axes.legend()
+
+    return _svg(draw, (8, 2.6), f"over-time-{name}")
 
 
 def _svg(draw: Any, size: tuple[float, float], name: str) -> str:

@@ -1,0 +1,88 @@
+"""The pages: runs, and what lies in quarantine; reports as they were written."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from markupsafe import Markup
+
+from pipeline.history import History, Run
+from pipeline.report.page import template_environment
+from pipeline.report.plots import over_time
+from pipeline.report.write import PAGE
+from pipeline.workspace import Workspace
+
+OWN_NAMES = ("127.0.0.1", "localhost")
+MOST_RUNS, MOST_ROWS = 50, 200
+USUAL_METRICS = ("accuracy", "subset_accuracy", "macro_f1", "mean_absolute_error")
+
+
+def make_app(history: History, pipeline: str, workspace: Workspace) -> web.Application:
+    """Makes the application.
+
+    Args:
+        history: read anew for each page.
+        pipeline: its name.
+        workspace: holds the reports and the quarantine.
+    """
+    templates = template_environment("pipeline.ui")
+
+    def page(name: str, **values: Any) -> web.Response:
+        text = templates.get_template(name).render(pipeline=pipeline, **values)
+        return web.Response(text=text, content_type="text/html")
+
+    async def show_runs(request: web.Request) -> web.Response:
+        runs = history.runs(MOST_RUNS)
+        names = sorted({name for run in runs for name in run.metrics if "/" not in name and name != "example_count"})
+        usual = next((name for name in USUAL_METRICS if name in names), names[0] if names else "")
+        metric = request.query.get("metric", usual)
+        points = [(run.started, run.metrics[metric], run.verdict) for run in reversed(runs) if metric in run.metrics]
+        rows = [_row(run, metric, workspace) for run in runs]
+        chart = Markup(over_time(points, metric)) if points else ""
+        return page("runs.html", runs=rows, names=names, metric=metric, chart=chart)
+
+    async def show_report(request: web.Request) -> web.StreamResponse:
+        path = (workspace.reports / request.match_info["run"] / PAGE).resolve()
+        if not path.is_relative_to(workspace.reports.resolve()) or not path.is_file():
+            raise web.HTTPNotFound(text="This run has no report: `attention report --run RUN` makes one.")
+        return web.FileResponse(path)
+
+    async def show_quarantine(request: web.Request) -> web.Response:
+        files = sorted(workspace.quarantine.rglob("*.jsonl"), key=lambda path: -path.stat().st_mtime)
+        shown = [(str(path.relative_to(workspace.quarantine)), _lines(path)) for path in files[:20]]
+        return page("quarantine.html", files=shown, most=MOST_ROWS)
+
+    app = web.Application(middlewares=[_own_names_only])
+    app.router.add_get("/", show_runs)
+    app.router.add_get("/reports/{run}", show_report)
+    app.router.add_get("/quarantine", show_quarantine)
+    return app
+
+
+@web.middleware
+async def _own_names_only(request: web.Request, handler: Any) -> web.StreamResponse:
+    """A page elsewhere could have its own name resolve to this machine (DNS rebinding) and read what is shown."""
+    if request.url.host not in OWN_NAMES:
+        raise web.HTTPForbidden(text="This page is for this machine alone.")
+    return await handler(request)
+
+
+def _row(run: Run, metric: str, workspace: Workspace) -> dict[str, Any]:
+    return {
+        "id": run.run_id,
+        "verdict": run.verdict,
+        "version": run.version,
+        "why": run.why,
+        "rows": run.rows["used"],
+        "value": run.metrics.get(metric),
+        "seconds": sum(step.seconds for step in run.steps.values()),
+        "closed": [gate.name for gate in run.gates if not gate.passed],
+        "has_report": (workspace.reports / run.run_id / PAGE).is_file(),
+    }
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in islice(lines, MOST_ROWS)]

@@ -1,0 +1,32 @@
+"""The command `ui`."""
+
+from typing import Any
+
+import click
+
+from pipeline.cli_options import with_config
+
+HOST = "127.0.0.1"
+
+
+@click.command()
+@with_config
+@click.option("--port", default=8510, show_default=True, help="On 127.0.0.1; 0: any free port.")
+def ui(config: Any, workspace: Any, port: int) -> None:
+    """Show the runs in a browser: verdicts, a metric over time, reports, closed gates, quarantine. Read-only.
+
+    \b
+    attention ui reviews.yaml          then open http://127.0.0.1:8510
+
+    Only this machine can reach it. Ctrl-C ends it.
+    """
+    from aiohttp import web
+
+    from pipeline.ui.app import make_app
+    from pipeline.views import open_history
+
+    app = make_app(open_history(config, workspace), config.name, workspace)
+    try:
+        web.run_app(app, host=HOST, port=port, access_log=None)
+    except OSError as error:
+        raise click.ClickException(f"Port {port} cannot be used: {error.strerror}. Choose another --port.") from None
