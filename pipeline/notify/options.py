@@ -40,5 +40,7 @@ class NotifyOptions(Options):
 
 class MetricsOptions(Options):
     textfile: str | None = Field(None, description="Folder of node_exporter's textfile collector.")
-    pushgateway: str | None = Field(None, description="HOST:PORT or URL of a Prometheus Pushgateway.")
+    pushgateway: str | None = Field(
+        None, pattern=r"^[^@\s]+$", description="HOST:PORT or URL of a Prometheus Pushgateway, without a password."
+    )
     timeout_seconds: float = Field(10.0, gt=0, description="For the Pushgateway.")

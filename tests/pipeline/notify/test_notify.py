@@ -175,3 +175,10 @@ def test_numbers_go_into_a_file_and_to_the_gateway(receiver, tmp_path):
     ((method, place, body),) = receiver.got
     assert (method, place) == ("PUT", "/metrics/job/attention/pipeline/reviews")
     assert body == generate_latest(found)
+
+
+def test_a_password_does_not_stand_in_a_config():
+    with pytest.raises(ValueError, match="pushgateway"):
+        MetricsOptions(pushgateway="http://user:password@gateway:9091")
+    with pytest.raises(ValueError, match="url_variable"):
+        WebhookOptions(url_variable="https://hooks.example/SECRET")
