@@ -14,6 +14,7 @@ import click
 from deploy.serving.commands import predict, server_flags, start_server
 from pipeline.assets import AssetError
 from pipeline.config import ConfigError, MetadataError, PipelineConfig, json_schema, load, override, parse
+from pipeline.gate_command import gate, overrule_option
 
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
 EXIT_CODES = {"pushed": 0, "promoted": 0, "unchanged": 0, "blocked": EXIT_BLOCKED, "rolled_back": EXIT_BLOCKED}
@@ -118,8 +119,9 @@ def workspace_of(config: PipelineConfig, path: Path | None) -> Any:
 @with_config
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
+@overrule_option
 @click.pass_context
-def run(context, config, workspace, as_json, no_cache) -> None:
+def run(context, config, workspace, as_json, no_cache, overrules) -> None:
     """Run the pipeline: ingest, validate, train, evaluate, gate, push.
 
     \b
@@ -129,7 +131,7 @@ def run(context, config, workspace, as_json, no_cache) -> None:
     """
     from pipeline import runs
 
-    end(context, runs.run_and_tell(config, workspace, cache=not no_cache), as_json)
+    end(context, runs.run_and_tell(config, workspace, not no_cache, overrules=overrules), as_json)
 
 
 @main.command()
@@ -336,6 +338,7 @@ def serve(context, config, settings, workspace, **flags) -> None:
 
 
 main.add_command(predict)
+main.add_command(gate)
 
 
 if __name__ == "__main__":

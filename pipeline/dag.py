@@ -1,7 +1,7 @@
 """The whole machine: which node feeds which. Wiring only."""
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tfx import v1 as tfx
@@ -13,7 +13,6 @@ from components.example_gen.component import ExampleGen
 from components.example_gen.inputs import resolve_inputs
 from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
-from components.release_gate.options import SIGNATURES, ReleaseGateOptions
 from components.schema_gen.component import SchemaGen
 from models.spec import SPEC_KEY, BertOptions
 from pipeline import assets, beam, evaluation, spans
@@ -32,6 +31,7 @@ def create_pipeline(
     enable_cache: bool = True,
     conditional: bool = True,
     protected_versions: Collection[int] = (),
+    overrules: Mapping[str, str] | None = None,
 ) -> tfx.dsl.Pipeline:
     """Wires the nodes.
 
@@ -45,6 +45,7 @@ def create_pipeline(
             that by itself: under `Cond` the gate's verdict is part of every cache key, so that each new live version
             would have an unchanged model trained again.
         protected_versions: versions with a label, which the Pusher never deletes.
+        overrules: gates that shall not block this run: name → reason.
 
     Returns:
         The pipeline, for any TFX runner.
@@ -74,6 +75,7 @@ def create_pipeline(
         live_version=live_version,
         max_bad_ratio=config.data.max_bad_ratio,
         options=config.validation.model_dump_json(),
+        overrules=overrules,
     )
     data_blessing = add(data_gate)["blessing"]
 
@@ -90,7 +92,7 @@ def create_pipeline(
         )
         transform_node.add_upstream_node(data_gate)  # nothing flows between them, but the order counts
         transform = add(transform_node)
-        model = add(
+        trainer = add(
             tfx.components.Trainer(
                 examples=examples,
                 transform_graph=transform["transform_graph"],
@@ -100,7 +102,8 @@ def create_pipeline(
                 eval_args=tfx.proto.EvalArgs(splits=["eval"]),
                 custom_config={SPEC_KEY: spec.model_dump_json(), "checkpoint_dir": str(workspace.checkpoints)},
             )
-        )["model"]
+        )
+        model = trainer["model"]
         baseline = add(BaselineModel(model=model, serving_dir=serving_dir, live_version=live_version))["baseline_model"]
         evaluator = add(
             tfx.components.Evaluator(
@@ -114,10 +117,13 @@ def create_pipeline(
         release = add(
             ReleaseGate(
                 model=model,
+                examples=examples,
                 evaluation=evaluator["evaluation"],
                 model_blessing=evaluator["blessing"],
                 baseline_model=baseline,
-                options=ReleaseGateOptions(signatures=(*SIGNATURES, *spec.signatures)),
+                model_run=trainer["model_run"],
+                options=evaluation.release_gate_options(config.evaluation, spec),
+                overrules=overrules,
             )
         )
         add(

@@ -15,6 +15,9 @@ from components.example_gen.split import normalize
 MAX_ROWS = 500_000
 """Rows of a split that are looked at."""
 
+CLASSES_SEPARATOR = "\x1f"
+"""Between several classes of a row in its one string."""
+
 _BATCH = 4096
 _SEPARATOR = "\x1f"
 
@@ -82,7 +85,8 @@ def _one_value(values: pa.Array, kind: str) -> pa.Array:
     if kind == "categories" and (lengths > 1).any():
         names = flat.to_pylist()
         joined = (
-            " | ".join(sorted(names[start : start + length])) for start, length in zip(starts, lengths, strict=True)
+            CLASSES_SEPARATOR.join(sorted(names[start : start + length]))
+            for start, length in zip(starts, lengths, strict=True)
         )
         return pa.array([each or None for each in joined], dtype)
     if kind != "number" and not pa.types.is_string(flat.type):
@@ -113,4 +117,4 @@ def row_keys(table: Table, types: Mapping[str, str]) -> pa.Array:
 def _show(value: str | float | None) -> str:
     if value is None:
         return "(missing)"
-    return shorten(repr(value), 60) if isinstance(value, str) else f"{value:g}"
+    return shorten(repr(value.replace(CLASSES_SEPARATOR, " | ")), 60) if isinstance(value, str) else f"{value:g}"

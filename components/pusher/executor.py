@@ -15,7 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 from typing_extensions import override
 
-from components.gates import BLESSED_PROPERTY, EVALUATOR_GATE, overruled_of
+from components.gates import BLESSED_PROPERTY, EVALUATOR_GATE, overruled_of, read_gates
 from components.pusher import install, versions
 from components.pusher.content_hash import content_hash
 
@@ -96,21 +96,30 @@ class Executor(base_executor.BaseExecutor):
 
 def _refusal(input_dict: dict[str, list[types.Artifact]], model_uri: str) -> str:
     """Why the blessings do not allow a push; empty if they do."""
-    overruled = _overruled(input_dict)
     for key, giver in ((MODEL_BLESSING_KEY, "The Evaluator"), (INFRA_BLESSING_KEY, "The ReleaseGate")):
         blessing = artifact_utils.get_single_instance(input_dict[key])
         if (
             not blessing.has_custom_property(BLESSED_PROPERTY)
             or blessing.get_int_custom_property(BLESSED_PROPERTY) != evaluator.BLESSED_VALUE
         ):
-            if key == MODEL_BLESSING_KEY and EVALUATOR_GATE in overruled:
-                continue  # the ReleaseGate has its verdict among its own gates
+            if key == MODEL_BLESSING_KEY and _taken_into_account(input_dict):
+                continue
             return f"{giver} did not bless the model."
         if blessing.has_custom_property(evaluator.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY):
             blessed = blessing.get_string_custom_property(evaluator.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY)
             if blessed != model_uri:
                 return f"{giver} blessed another model ({blessed})."
     return ""
+
+
+def _taken_into_account(input_dict: dict[str, list[types.Artifact]]) -> bool:
+    """Whether the ReleaseGate has the Evaluator's refusal among its gates as one that does not block."""
+    blessing = artifact_utils.get_single_instance(input_dict[INFRA_BLESSING_KEY])
+    try:
+        gates = read_gates(blessing.uri)
+    except FileNotFoundError:
+        return False
+    return any(gate.name == EVALUATOR_GATE and not gate.blocks for gate in gates)
 
 
 def _overruled(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:

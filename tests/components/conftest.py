@@ -56,7 +56,9 @@ class TinyModel(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "review"), tf.TensorSpec([None], tf.float32, "age")])
     def explain(self, review, age):
         tokens = review[:, tf.newaxis]
-        return {**self.serve(review, age), "tokens": tokens, "attention": tf.ones_like(tokens, tf.float32)}
+        origins = tf.fill(tf.shape(tokens), "review")
+        attention = tf.ones_like(tokens, tf.float32)
+        return {**self.serve(review, age), "tokens": tokens, "token_features": origins, "attention": attention}
 
 
 def record_of(**values):

@@ -178,25 +178,39 @@ def test_no_threshold_no_pass(evaluate):
     assert gates["metric"].why == "No metric was measured against a threshold; at least one is needed."
 
 
-def release(model, evaluation, model_blessing, directory):
+@pytest.fixture(scope="module")
+def release(model_artifact, clean_table):
+    """Function that runs ReleaseGate."""
+    return lambda *arguments, **settings: run_release(clean_table[0], *arguments, **settings)
+
+
+def run_release(examples, model, evaluation, model_blessing, directory, live=None, overrules=None, **limits):
     blessing, baseline = standard_artifacts.InfraBlessing(), standard_artifacts.Model()
-    blessing.uri = str(directory)
+    blessing.uri, baseline.uri = str(directory), (live or model).uri
     baseline.set_int_custom_property("version", 3)
+    gates = {"sanity": {"severity": "warn"}, "rows": 100, **limits}
+    features = {"review": "text", "age": "number", "department": "passthrough"}
     executor.Executor().Do(
         {
             "model": [model],
+            "examples": [examples],
             "evaluation": [evaluation],
             "model_blessing": [model_blessing],
             "baseline_model": [baseline],
         },
         {"blessing": [blessing]},
-        {"options": ReleaseGateOptions().model_dump_json()},
+        {
+            "options": ReleaseGateOptions(gates=gates, features=features, slices=(("department",),)).model_dump_json(),
+            "overrules": json.dumps(overrules or {}),
+        },
     )
     return blessing
 
 
-def test_a_good_model_is_released(passing, model_artifact, tmp_path):
+def test_a_good_model_is_released(release, passing, model_artifact, tmp_path):
     blessing = release(model_artifact, *passing, tmp_path / "blessing")
+    blocking = [gate for gate in read_gates(blessing.uri) if gate.blocks]
+    assert not blocking
     assert blessing.get_int_custom_property("blessed") == 1
     names = {gate.name for gate in read_gates(blessing.uri)}
     assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
@@ -209,7 +223,25 @@ def test_a_good_model_is_released(passing, model_artifact, tmp_path):
     assert metrics["accuracy"] == gate.value
 
 
-def test_without_the_evaluators_blessing_it_is_not(passing, model_artifact, tmp_path):
+def test_without_the_evaluators_blessing_it_is_not(release, passing, model_artifact, tmp_path):
     blessing = release(model_artifact, passing[0], standard_artifacts.ModelBlessing(), tmp_path / "blessing")
     assert blessing.get_int_custom_property("blessed") == 0
-    assert [gate.name for gate in read_gates(blessing.uri) if not gate.passed] == ["metric/blessing"]
+    assert [gate.name for gate in read_gates(blessing.uri) if gate.blocks] == ["metric/blessing"]
+
+
+def test_what_a_person_overrules_no_longer_blocks_and_is_kept(release, failing, model_artifact, tmp_path):
+    evaluation, model_blessing = failing
+    gates = [gate for gate in quality_gates(evaluation.uri, False) if gate.name != "metric/blessing"]
+    reasons = {gate.name: "the table changed on purpose" for gate in gates}
+    blessing = release(model_artifact, evaluation, model_blessing, tmp_path / "blessing", overrules=reasons)
+    assert blessing.get_int_custom_property("blessed") == 1
+    kept = json.loads(blessing.get_string_custom_property("overruled"))
+    assert kept["metric/accuracy"] == "the table changed on purpose"
+    assert "the table changed on purpose" in kept["metric/blessing"]
+    ruled = {gate.name: gate for gate in read_gates(blessing.uri)}
+    assert not ruled["metric/accuracy"].passed
+    (one, *others) = reasons
+    fewer = {name: reasons[name] for name in others}
+    blessing = release(model_artifact, evaluation, model_blessing, tmp_path / "fewer", overrules=fewer)
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert {gate.name for gate in read_gates(blessing.uri) if gate.blocks} == {one, "metric/blessing"}

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from tfx.utils import path_utils
 
+from components.release_gate.fresh_process import fresh_process
 from components.release_gate.options import ReleaseGateOptions
 from components.release_gate.serving_check import serving_gates
 
@@ -21,7 +22,9 @@ def model(model_artifact, tmp_path):
 
 
 def check(model, tmp_path, **options):
-    gates = serving_gates(model, tmp_path, ReleaseGateOptions(**options))
+    settings = ReleaseGateOptions(**options)
+    with fresh_process(model, tmp_path / "replay.json", settings.timeout_seconds) as process:
+        gates = serving_gates(process, tmp_path, settings)
     assert [gate.name for gate in gates[:2]] == ["serving/load", "serving/ops"]
     return {gate.name.removeprefix("serving/"): gate for gate in gates}
 
