@@ -5,7 +5,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from components.example_gen.ingest import ingest, split_uri
 from components.example_gen.plan import plan_file
@@ -44,7 +43,8 @@ def try_gates(
         directory = out or Path(folder)
         directory.mkdir(parents=True, exist_ok=True)
         options = release_gate_options(config.evaluation, config.model_spec(""))
-        verdict = judge(Candidate(model_dir, live, 0, files), None, directory, options)
+        version = int(live.name) if live is not None and live.name.isdecimal() else 0
+        verdict = judge(Candidate(model_dir, live, version, files), None, directory, options)
         gates = [*_metric_gates(config.evaluation.gates, verdict, live is not None), *verdict.gates]
         if out is not None:
             write_gates(str(out), gates)
@@ -52,17 +52,16 @@ def try_gates(
 
 
 def show(gates: list[Gate]) -> None:
-    """Prints the table of gates and what speaks against the failed ones."""
-    table = Table("", Column("gate", no_wrap=True), "value", "limit", "why", box=None)
+    """Prints the table of gates, and example rows under the failed ones."""
+    console = Console(highlight=False, soft_wrap=True)
+    width = max(len(gate.name) for gate in gates)
+    console.print(f"  {'gate':<{width}} {'value':>10} {'limit':>10}  why")
     for gate in gates:
         mark = "[green]✓[/]" if gate.passed else "[red]✗[/]" if gate.blocks else "[yellow]![/]"
-        numbers = ("" if number is None else f"{number:.4g}" for number in (gate.value, gate.limit))
-        table.add_row(mark, escape(gate.name), *numbers, escape(gate.why))
-    console = Console()
-    console.print(table)
-    for gate in gates:
+        value, limit = ("" if number is None else f"{number:.4g}" for number in (gate.value, gate.limit))
+        console.print(f"{mark} {escape(gate.name):<{width}} {value:>10} {limit:>10}  {escape(gate.why)}")
         for row in gate.rows if not gate.passed else []:
-            console.print(f"{escape(gate.name)}, e.g. {escape(row)}", soft_wrap=True)
+            console.print(f"    [dim]e.g. {escape(row)}[/]")
 
 
 def _rows(config: PipelineConfig, data: Path, folder: str) -> list[str]:

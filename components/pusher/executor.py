@@ -116,7 +116,7 @@ def _taken_into_account(input_dict: dict[str, list[types.Artifact]]) -> bool:
     """Whether the ReleaseGate has the Evaluator's refusal among its gates as one that does not block."""
     blessing = artifact_utils.get_single_instance(input_dict[INFRA_BLESSING_KEY])
     try:
-        gates = read_gates(blessing.uri)
+        gates = read_gates(blessing.uri) if blessing.uri else []
     except FileNotFoundError:
         return False
     return any(gate.name == EVALUATOR_GATE and not gate.blocks for gate in gates)

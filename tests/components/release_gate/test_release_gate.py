@@ -17,6 +17,7 @@ from components.gates import read_gates
 from components.release_gate import executor
 from components.release_gate.options import ReleaseGateOptions
 from components.release_gate.quality import quality_gates
+from components.release_gate.resampling import Noise
 
 pytestmark = pytest.mark.slow
 
@@ -167,6 +168,25 @@ def test_failed_and_missing_ones_say_why(failing):
     assert "No row of the test split is in the slice department=Shoes" in (
         gates["metric/missing_slice/department=Shoes"].why
     )
+
+
+@pytest.mark.parametrize(("spread", "severity"), [(0.01, "block"), (2.0, "warn")])
+def test_a_change_beyond_its_limit_blocks_only_beyond_doubt(failing, spread, severity):
+    noise = {"accuracy": Noise(spread, spread, 500, 0.95)}
+    gates = {gate.name: gate for gate in quality_gates(failing[0].uri, False, 3, noise)}
+    gate = gates["metric/accuracy/vs_live"]
+    assert not gate.passed
+    assert gate.severity == severity
+    assert f"{gate.value - spread:+.4f} and {gate.value + spread:+.4f} (500 paired rows)" in gate.why
+    assert gates["metric/accuracy"].blocks
+
+
+def test_the_evaluators_verdict_only_warns_if_no_gate_behind_it_blocks(failing):
+    names = ("accuracy", "error", "recall_of_nobody")
+    gates = quality_gates(failing[0].uri, False, 3, {}, dict.fromkeys(names, "warn"))
+    assert {gate.name for gate in gates if gate.blocks} == {
+        "metric/missing_slice/department=Shoes", "metric/blessing",
+    }  # fmt: skip
 
 
 def test_no_threshold_no_pass(evaluate):
