@@ -11,7 +11,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 def test_worker_processes_give_the_same_release_as_memory(attention, small_config, reviews, tmp_path):
     data = write_csv(reviews.slice(0, 1000), tmp_path / "reviews.csv")
-    settings = [f"data.input={data}", "train.epochs=1", "evaluation.gates.accuracy.min=0.1"]
+    settings = [
+        f"data.input={data}",
+        "train.epochs=1",
+        "evaluation.gates.accuracy.min=0.1",
+        "evaluation.sanity.severity=warn",
+    ]
     flags = [part for setting in settings for part in ("--set", setting)]
     runners = {
         "direct": [],
