@@ -12,6 +12,7 @@ from deploy.serving.commands import predict, server_flags, start_server
 from pipeline.batch_predict import batch_predict
 from pipeline.cli_options import EXIT_CODES, EXIT_FAILED, end, plain_errors, resolve_config, with_config, workspace_of
 from pipeline.config import json_schema, load
+from pipeline.gate_command import gate, overrule_option
 from pipeline.kubeflow.commands import compile_pipeline, submit
 from pipeline.report.command import report
 from pipeline.ui.command import ui
@@ -34,8 +35,9 @@ def main() -> None:
 @with_config
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
+@overrule_option
 @click.pass_context
-def run(context, config, workspace, as_json, no_cache) -> None:
+def run(context, config, workspace, as_json, no_cache, overrules) -> None:
     """Run the pipeline: ingest, validate, train, evaluate, gate, push.
 
     \b
@@ -45,7 +47,7 @@ def run(context, config, workspace, as_json, no_cache) -> None:
     """
     from pipeline import runs
 
-    end(context, runs.run_and_tell(config, workspace, cache=not no_cache), as_json)
+    end(context, runs.run_and_tell(config, workspace, not no_cache, overrules=overrules), as_json)
 
 
 @main.command()
@@ -257,6 +259,7 @@ main.add_command(compile_pipeline)
 main.add_command(submit)
 main.add_command(report)
 main.add_command(ui)
+main.add_command(gate)
 
 
 if __name__ == "__main__":

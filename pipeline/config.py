@@ -149,10 +149,10 @@ class PipelineConfig(Options):
         if isinstance(self.model, BertOptions) and self.model.gradual_unfreezing and self.model.lora_rank:
             yield "`model.gradual_unfreezing` and `model.lora_rank` exclude each other: LoRA leaves the layers frozen."
         yield from self._release_faults()
-        for each in self.evaluation.slices:
+        for each in [*self.evaluation.slices, *(self.evaluation.fairness.columns or [])]:
             for name in [each] if isinstance(each, str) else each:
                 if name not in self.features and name not in self.heads:
-                    yield f"`evaluation.slices` names a feature that is not there. Received: {name!r}."
+                    yield f"`evaluation`: a slice or column of its gates is not there. Received: {name!r}."
 
     def _head_faults(self) -> Iterable[str]:
         heads = self.heads

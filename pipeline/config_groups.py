@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from components.example_gen.options import TableOptions
+from components.release_gate.options import ModelGates, Severity
 from models.spec import Options
 
 
@@ -43,6 +44,7 @@ class MetricGate(Options):
     max: float | None = Field(None, description="Greatest value.")
     max_drop: float | None = Field(None, ge=0, description="How far below the live version's value it may fall.")
     max_rise: float | None = Field(None, ge=0, description="How far above the live version's value it may rise.")
+    severity: Severity = Field("block", description="block stops the push, warn is only told.")
 
     @model_validator(mode="after")
     def _some_limit(self) -> "MetricGate":
@@ -53,7 +55,9 @@ class MetricGate(Options):
         return self
 
 
-class EvaluationConfig(Options):
+class EvaluationConfig(ModelGates):
+    """Limits of metrics under `gates`; the others have defaults."""
+
     slices: list[str | list[str]] = Field(
         default_factory=list, description="Features by whose values metrics are told apart; a list crosses them."
     )

@@ -1,7 +1,7 @@
 """The whole machine: which node feeds which. Wiring only."""
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tfx import v1 as tfx
@@ -14,7 +14,6 @@ from components.example_gen.inputs import resolve_inputs
 from components.pusher import versions
 from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
-from components.release_gate.options import SIGNATURES, ReleaseGateOptions
 from components.schema_gen.component import SchemaGen
 from models.spec import SPEC_KEY, BertOptions
 from pipeline import assets, beam, evaluation, spans
@@ -34,6 +33,7 @@ def create_pipeline(
     conditional: bool = True,
     protected_versions: Collection[int] = (),
     at_run_time: bool = False,
+    overrules: Mapping[str, str] | None = None,
 ) -> tfx.dsl.Pipeline:
     """Wires the nodes.
 
@@ -49,6 +49,7 @@ def create_pipeline(
         protected_versions: versions with a label, which the Pusher never deletes.
         at_run_time: whether the pipeline is compiled once and run later, often and elsewhere: then each run looks up
             the newest version by itself, and the table need not be on this machine.
+        overrules: gates that shall not block this run: name → reason.
 
     Returns:
         The pipeline, for any TFX runner.
@@ -75,10 +76,12 @@ def create_pipeline(
         schema=schema,
         anomalies=anomalies,
         labels=spec.label_types,
+        features={name: feature.type for name, feature in spec.inputs.items()},
         serving_dir=serving_dir,
         live_version=live_version,
         max_bad_ratio=config.data.max_bad_ratio,
         options=config.validation.model_dump_json(),
+        overrules=overrules,
     )
     data_blessing = add(data_gate)["blessing"]
 
@@ -100,7 +103,7 @@ def create_pipeline(
             live_model = BaselineModel(serving_dir, live_version).with_id("LiveModel")
             live_model.add_upstream_node(transform_node)  # the runner looks at the data first
             start = add(live_model)["baseline_model"]
-        model = add(
+        trainer = add(
             tfx.components.Trainer(
                 examples=examples,
                 transform_graph=transform["transform_graph"],
@@ -111,7 +114,8 @@ def create_pipeline(
                 eval_args=tfx.proto.EvalArgs(splits=["eval"]),
                 custom_config={SPEC_KEY: spec.model_dump_json(), "checkpoint_dir": str(workspace.checkpoints)},
             )
-        )["model"]
+        )
+        model = trainer["model"]
         baseline = add(BaselineModel(serving_dir, live_version, model))["baseline_model"]
         evaluator = add(
             tfx.components.Evaluator(
@@ -125,11 +129,13 @@ def create_pipeline(
         release = add(
             ReleaseGate(
                 model=model,
+                examples=examples,
                 evaluation=evaluator["evaluation"],
                 model_blessing=evaluator["blessing"],
                 baseline_model=baseline,
-                examples=examples,
-                options=ReleaseGateOptions(signatures=(*SIGNATURES, *spec.signatures)),
+                model_run=trainer["model_run"],
+                options=evaluation.release_gate_options(config.evaluation, spec),
+                overrules=overrules,
             )
         )
         add(
@@ -137,6 +143,7 @@ def create_pipeline(
                 model=model,
                 model_blessing=evaluator["blessing"],
                 infra_blessing=release["blessing"],
+                data_blessing=data_blessing,
                 statistics=statistics,
                 schema=schema,
                 serving_dir=serving_dir,

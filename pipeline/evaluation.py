@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import tensorflow_model_analysis.proto.config_pb2 as tfma
 
 from components.evaluator import head_report
-from models.spec import AnyHead, MultiLabelHead, of_head
+from components.release_gate.options import SIGNATURES, HeadOptions, ModelGates, ReleaseGateOptions
+from models.spec import AnyHead, ModelSpec, MultiLabelHead, of_head
 from pipeline.config_groups import EvaluationConfig, MetricGate
 
 SIGNATURE = "examples"
@@ -27,13 +28,39 @@ def eval_config(evaluation: EvaluationConfig, heads: Mapping[str, AnyHead]) -> t
         per_slice_thresholds={name: _overall(gate) for name, gate in evaluation.gates.items()},
     )
     slices = [tfma.SlicingSpec()]
-    for each in evaluation.slices:
-        slices.append(tfma.SlicingSpec(feature_keys=[each] if isinstance(each, str) else each))
+    for each in _slices(evaluation):
+        slices.append(tfma.SlicingSpec(feature_keys=each))
     return tfma.EvalConfig(
         model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, label_key=next(iter(heads)))],
         slicing_specs=slices,
         metrics_specs=[metrics],
     )
+
+
+def release_gate_options(evaluation: EvaluationConfig, spec: ModelSpec) -> ReleaseGateOptions:
+    """What the ReleaseGate is told.
+
+    Args:
+        evaluation: of the pipeline's config.
+        spec: its features and heads.
+    """
+    return ReleaseGateOptions(
+        signatures=(*SIGNATURES, *spec.signatures),
+        gates=ModelGates.model_validate(evaluation.model_dump(include=set(ModelGates.model_fields))),
+        heads={
+            name: HeadOptions(type=head.type, prefix=of_head(name, ""), threshold=getattr(head, "threshold", 0.5))
+            for name, head in spec.heads.items()
+        },
+        features={name: feature.type for name, feature in spec.features.items()},
+        slices=tuple(tuple(each) for each in _slices(evaluation)),
+        metric_severities={name: gate.severity for name, gate in evaluation.gates.items()},
+    )
+
+
+def _slices(evaluation: EvaluationConfig) -> list[list[str]]:
+    """All slices, those of the fairness gates too, each as a list of features."""
+    slices = [[each] if isinstance(each, str) else each for each in evaluation.slices]
+    return slices + [[each] for each in evaluation.fairness.columns or [] if [each] not in slices]
 
 
 def _report(name: str, head: AnyHead) -> tfma.MetricConfig:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ml_metadata.errors import StatusError
@@ -41,6 +41,7 @@ def run(
     run_id: str,
     enable_cache: bool = True,
     stopped: Callable[[], bool] = lambda: False,
+    overrules: Mapping[str, str] | None = None,
 ) -> Run:
     """Runs every node that has something new to do.
 
@@ -51,6 +52,7 @@ def run(
         run_id: name of the run in ML Metadata.
         enable_cache: False runs every node again.
         stopped: asked before each node whether the run is to end there.
+        overrules: gates that shall not block this run: name → reason.
 
     Returns:
         The run as recorded; `verdict` and `why` say how it ended.
@@ -67,7 +69,14 @@ def run(
     labelled = set(release.labelled_versions(config, workspace).values())
     with _told_by(console):  # it may fetch an asset
         pipeline = create_pipeline(
-            config, workspace, live_version, connection, enable_cache, conditional=False, protected_versions=labelled
+            config,
+            workspace,
+            live_version,
+            connection,
+            enable_cache,
+            conditional=False,
+            protected_versions=labelled,
+            overrules=overrules,
         )
     ir = _compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,11 @@ DISK_IS_FULL_BYTES = 1 << 20
 
 
 def run_and_tell(
-    config: PipelineConfig, workspace: Workspace, cache: bool = True, stopped: Callable[[], bool] = lambda: False
+    config: PipelineConfig,
+    workspace: Workspace,
+    cache: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
+    overrules: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Runs the pipeline and says on standard error what happens.
 
@@ -34,6 +38,7 @@ def run_and_tell(
         workspace: where.
         cache: whether unchanged steps are taken from earlier runs.
         stopped: asked before each step whether the run is to end there.
+        overrules: gates that shall not block this run: name → reason.
 
     Returns:
         What `attention run --json` prints; always complete, whatever went wrong.
@@ -47,7 +52,7 @@ def run_and_tell(
         with locked(workspace), _scratch(), noise_to(log) as (_, err):
             console = RunConsole(err)
             console.say(f"[bold]{config.name}[/] run {run_id} in {escape(str(workspace.root))}")
-            return _run(config, workspace, console, run_id, cache, log, stopped)
+            return _run(config, workspace, console, run_id, cache, log, stopped, overrules or {})
     except WorkspaceBusyError as error:
         return _failed(str(error))
     except OSError as error:
@@ -84,11 +89,12 @@ def _run(
     cache: bool,
     log: Path,
     stopped: Callable[[], bool],
+    overrules: Mapping[str, str],
 ) -> dict[str, Any]:
     with console.step("starting TensorFlow and TFX"):
         from pipeline import local_runner
     try:
-        result = local_runner.run(config, workspace, console, run_id, cache, stopped).as_json()
+        result = local_runner.run(config, workspace, console, run_id, cache, stopped, overrules).as_json()
     except local_runner.StepFailedError as error:
         result = _recorded(config, workspace, run_id) | {"verdict": "failed", "why": str(error)}
         if error.is_usage:
@@ -109,6 +115,9 @@ def _run(
             f"The disk that holds {workspace.root} is full: no space left for {result['why'].splitlines()[0][:200]} … "
             "Free some and run again; finished steps are kept."
         )
+    used = {gate["name"] for gate in result["gates"] if gate["overruled"]}
+    for name in sorted(set(overrules) - used):
+        console.say(f"[yellow]--overrule {escape(name)}[/] had nothing to do: no gate of this name failed.")
     console.say(_verdict(result, config, workspace))
     if result["verdict"] == "pushed" and config.push.label:
         from pipeline import release_commands

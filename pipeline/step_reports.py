@@ -45,7 +45,10 @@ def _gates(step: Step) -> tuple[str, bool]:
     closed = [gate for gate in gates if gate.blocks]
     warned = [gate for gate in gates if not gate.passed and not gate.blocks]
     if not closed:
-        warnings = "".join(f"; warning: {gate.name}: {gate.why}" for gate in warned)
+        warnings = "".join(
+            f"; {f'overruled ({gate.overruled})' if gate.overruled else 'warning'}: {gate.name}: {gate.why}"
+            for gate in warned
+        )
         return f"{len(gates) - len(warned)} gates passed{warnings}", False
     return "; ".join(f"{gate.name}: {gate.why}" for gate in closed), True
 

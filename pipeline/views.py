@@ -78,6 +78,10 @@ def show(config: PipelineConfig, workspace: Workspace, run_id: str, as_json: boo
     for gate in run.gates:
         mark = "[green]✓[/]" if gate.passed else "[red]✗[/]" if gate.blocks else "[yellow]![/]"
         console.print(f"{mark} {escape(gate.name)}: {escape(gate.why)}", soft_wrap=True)
+        if gate.overruled:
+            console.print(f"  [yellow]overruled[/]: {escape(gate.overruled)}", soft_wrap=True)
+        for row in gate.rows if not gate.passed else []:
+            console.print(f"  [dim]e.g. {escape(row)}[/]", soft_wrap=True)
 
 
 def lineage(config: PipelineConfig, workspace: Workspace, version: int, as_json: bool) -> None:

@@ -22,7 +22,9 @@ class DataGateSpec(ComponentSpec):
         executor.LIVE_VERSION_KEY: ExecutionParameter(type=int),
         executor.MAX_BAD_RATIO_KEY: ExecutionParameter(type=float),
         executor.LABELS_KEY: ExecutionParameter(type=str),
+        executor.FEATURES_KEY: ExecutionParameter(type=str),
         executor.OPTIONS_KEY: ExecutionParameter(type=str),
+        executor.OVERRULES_KEY: ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         executor.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
@@ -50,6 +52,8 @@ class DataGate(base_component.BaseComponent):
         live_version: int = 0,
         max_bad_ratio: float = 0.01,
         options: ValidationOptions | str | None = None,
+        features: Mapping[str, str] | None = None,
+        overrules: Mapping[str, str] | None = None,
     ):
         """Builds the node.
 
@@ -64,6 +68,9 @@ class DataGate(base_component.BaseComponent):
                 newest one then.
             max_bad_ratio: greatest share of rows that ExampleGen may have put into quarantine.
             options: limits and severities, or their JSON.
+            features: what the model reads: name → `text`, `category` or `number`; default: all that the schema names,
+                each by what it says of it.
+            overrules: gates that shall not block this once: name → reason.
 
         Raises:
             ValueError: `live_version` is negative, or `options` is not valid.
@@ -77,6 +84,8 @@ class DataGate(base_component.BaseComponent):
             schema=schema,
             anomalies=anomalies,
             labels=json.dumps(labels, sort_keys=True),
+            features=json.dumps(features or {}),
+            overrules=json.dumps(overrules, sort_keys=True) if overrules else None,
             serving_dir=serving_dir,
             live_version=live_version,
             max_bad_ratio=max_bad_ratio,

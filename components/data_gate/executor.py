@@ -17,8 +17,9 @@ from tfx.utils import io_utils
 from typing_extensions import override
 
 from components.data_gate import distances, report, rows
-from components.data_gate.findings import Finding, find
-from components.gates import Gate, publish_gates
+from components.data_gate.findings import Finding, domain, find
+from components.data_gate.row_gates import row_gates
+from components.gates import Gate, overrule, publish_gates
 from components.pusher import versions
 from components.schema_gen.options import ValidationOptions
 from components.schema_gen.schema import add_comparators
@@ -31,7 +32,9 @@ SERVING_DIR_KEY = "serving_dir"
 LIVE_VERSION_KEY = "live_version"
 MAX_BAD_RATIO_KEY = "max_bad_ratio"
 LABELS_KEY = "labels"
+FEATURES_KEY = "features"
 OPTIONS_KEY = "options"
+OVERRULES_KEY = "overrules"
 BLESSING_KEY = "blessing"
 TRAIN = "train"
 
@@ -48,12 +51,13 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `gates.json` and `report.txt`, and blesses the data if no gate blocks.
+        """Writes `gates.json`, `report.txt` and `text_profile.json`, and blesses the data if no gate blocks.
 
         Args:
             input_dict: `examples`, `statistics`, `schema`, `anomalies`: one artifact each.
             output_dict: `blessing`: one DataBlessing.
-            exec_properties: `labels` (JSON), `serving_dir`, `live_version`, `max_bad_ratio`, `options` (JSON).
+            exec_properties: `labels` (JSON), `features` (JSON), `serving_dir`, `live_version`, `max_bad_ratio`,
+                `options` (JSON), `overrules` (JSON).
         """
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
         anomalies = artifact_utils.get_single_instance(input_dict[ANOMALIES_KEY])
@@ -75,7 +79,14 @@ class Executor(base_executor.BaseExecutor):
         gates += rows.bad_ratio_gates(counted, exec_properties[MAX_BAD_RATIO_KEY], options.severity.rows)
         gates += rows.gates(statistics, schema, labels, options)
         gates += self._distances(statistics, schema, exec_properties, options)
+        features = json.loads(exec_properties[FEATURES_KEY]) or _types(schema, labels)
+        files = {split: _files(examples, split) for split in statistics}
+        live = versions.live_version(exec_properties[SERVING_DIR_KEY], exec_properties[LIVE_VERSION_KEY])
+        profile = versions.text_profile(exec_properties[SERVING_DIR_KEY], live) if live else None
+        os.makedirs(blessing.uri, exist_ok=True)
+        gates += row_gates(files, features, labels, Path(blessing.uri), profile, live, options)
 
+        gates = overrule(gates, json.loads(exec_properties.get(OVERRULES_KEY) or "{}"))
         blessed = publish_gates(blessing, gates)
         text = report.render(gates, findings, counted)
         Path(blessing.uri, report.REPORT_FILE).write_text(text, encoding="utf-8")
@@ -125,6 +136,16 @@ def _anomalies(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies 
         return None
     path = os.path.join(artifact_utils.get_split_uri([artifact], split), ANOMALIES_FILE)
     return anomalies_pb2.Anomalies.FromString(Path(path).read_bytes())
+
+
+def _types(schema: schema_pb2.Schema, labels: dict[str, str]) -> dict[str, str]:
+    """The features' types by what the schema says of them."""
+    types = {}
+    for feature in schema.feature:
+        if feature.name not in labels:
+            is_text = feature.type == schema_pb2.BYTES and not domain(feature, schema)
+            types[feature.name] = "text" if is_text else "category" if feature.type == schema_pb2.BYTES else "number"
+    return types
 
 
 def _files(examples: types.Artifact, split: str) -> list[str]:

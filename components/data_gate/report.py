@@ -53,8 +53,10 @@ def render(gates: list[Gate], findings: Iterable["Finding"], counted: dict[str, 
         lines.append("")
     lines.append("Gates")
     for gate in sorted(gates, key=lambda gate: gate.passed):
-        verdict = "passed" if gate.passed else "FAILED" if gate.blocks else "WARNED"
+        verdict = "passed" if gate.passed else "FAILED" if gate.blocks else "OVERRULED" if gate.overruled else "WARNED"
         lines.append(f"  {verdict} {gate.name}: {gate.why}")
+        if not gate.passed:
+            lines += [f"         e.g. {row}" for row in gate.rows]
     for finding in findings:
         lines += ["", f"Split {finding.split}" + (f", feature {finding.feature}" if finding.feature else "")]
         if finding.expected:

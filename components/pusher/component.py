@@ -8,6 +8,7 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.artifacts import DataBlessing
 from components.pusher import executor
 from components.pusher.install import MIN_KEPT_VERSIONS
 
@@ -26,6 +27,7 @@ class PusherSpec(ComponentSpec):
         executor.INFRA_BLESSING_KEY: ChannelParameter(type=standard_artifacts.InfraBlessing),
         executor.STATISTICS_KEY: ChannelParameter(type=standard_artifacts.ExampleStatistics),
         executor.SCHEMA_KEY: ChannelParameter(type=standard_artifacts.Schema),
+        executor.DATA_BLESSING_KEY: ChannelParameter(type=DataBlessing, optional=True),
     }
     OUTPUTS = {executor.PUSHED_MODEL_KEY: ChannelParameter(type=standard_artifacts.PushedModel)}
 
@@ -46,6 +48,7 @@ class Pusher(base_component.BaseComponent):
         serving_dir: str,
         keep_versions: int = 5,
         protected_versions: Collection[int] = (),
+        data_blessing: BaseChannel | None = None,
     ):
         """Builds the node.
 
@@ -58,6 +61,7 @@ class Pusher(base_component.BaseComponent):
             serving_dir: base path of the served model's versions.
             keep_versions: newest versions of ours that are kept.
             protected_versions: those that servers name by a label; never deleted.
+            data_blessing: the DataGate's; what it found of the texts, and what was overruled, travel with the version.
 
         Raises:
             ValueError: a blessing is missing, or `keep_versions` would delete the live version or the one before it.
@@ -76,6 +80,7 @@ class Pusher(base_component.BaseComponent):
             infra_blessing=infra_blessing,
             statistics=statistics,
             schema=schema,
+            data_blessing=data_blessing,
             serving_dir=serving_dir,
             keep_versions=keep_versions,
             protected_versions=json.dumps(sorted(protected_versions)),

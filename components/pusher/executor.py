@@ -15,7 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 from typing_extensions import override
 
-from components.gates import BLESSED_PROPERTY
+from components.gates import BLESSED_PROPERTY, EVALUATOR_GATE, overruled_of, read_gates
 from components.pusher import install, versions
 from components.pusher.content_hash import content_hash
 
@@ -24,6 +24,7 @@ MODEL_BLESSING_KEY = "model_blessing"
 INFRA_BLESSING_KEY = "infra_blessing"
 STATISTICS_KEY = "statistics"
 SCHEMA_KEY = "schema"
+DATA_BLESSING_KEY = "data_blessing"
 SERVING_DIR_KEY = "serving_dir"
 KEEP_VERSIONS_KEY = "keep_versions"
 PROTECTED_VERSIONS_KEY = "protected_versions"
@@ -45,7 +46,8 @@ class Executor(base_executor.BaseExecutor):
         """Pushes a model that both blessings allow, unless the live version computes the same.
 
         Args:
-            input_dict: `model`, `model_blessing`, `infra_blessing`, `statistics`, `schema`: one artifact each.
+            input_dict: `model`, `model_blessing`, `infra_blessing`, `statistics`, `schema`: one artifact each, and
+                `data_blessing`, at most one.
             output_dict: `pushed_model`: gets the custom properties `pushed` (1 or 0), `version` (the pushed one,
                 otherwise the live one, 0: none), `reason`, `content_hash` and `pushed_destination`.
             exec_properties: `serving_dir`, `keep_versions`, and `protected_versions` (JSON list), which servers name.
@@ -100,12 +102,33 @@ def _refusal(input_dict: dict[str, list[types.Artifact]], model_uri: str) -> str
             not blessing.has_custom_property(BLESSED_PROPERTY)
             or blessing.get_int_custom_property(BLESSED_PROPERTY) != evaluator.BLESSED_VALUE
         ):
+            if key == MODEL_BLESSING_KEY and _taken_into_account(input_dict):
+                continue
             return f"{giver} did not bless the model."
         if blessing.has_custom_property(evaluator.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY):
             blessed = blessing.get_string_custom_property(evaluator.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY)
             if blessed != model_uri:
                 return f"{giver} blessed another model ({blessed})."
     return ""
+
+
+def _taken_into_account(input_dict: dict[str, list[types.Artifact]]) -> bool:
+    """Whether the ReleaseGate has the Evaluator's refusal among its gates as one that does not block."""
+    blessing = artifact_utils.get_single_instance(input_dict[INFRA_BLESSING_KEY])
+    try:
+        gates = read_gates(blessing.uri) if blessing.uri else []
+    except FileNotFoundError:
+        return False
+    return any(gate.name == EVALUATOR_GATE and not gate.blocks for gate in gates)
+
+
+def _overruled(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
+    """Gates that did not pass and that a person overruled for this run: gate → reason."""
+    found: dict[str, str] = {}
+    for key in (DATA_BLESSING_KEY, INFRA_BLESSING_KEY):
+        for blessing in input_dict.get(key, []):
+            found |= overruled_of(blessing)
+    return found
 
 
 def _write_release(release_dir: Path, input_dict: dict[str, list[types.Artifact]], record: dict[str, Any]) -> None:
@@ -118,6 +141,13 @@ def _write_release(release_dir: Path, input_dict: dict[str, list[types.Artifact]
         shutil.copyfile(source, target)
     schema = io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(input_dict[SCHEMA_KEY]))
     shutil.copyfile(schema, release_dir / versions.SCHEMA_FILE)
+    for blessing in input_dict.get(DATA_BLESSING_KEY, []):
+        profile = Path(blessing.uri, versions.TEXT_PROFILE_FILE)
+        if profile.exists():
+            shutil.copyfile(profile, release_dir / versions.TEXT_PROFILE_FILE)
+    overruled = _overruled(input_dict)
+    if overruled:
+        record = {**record, "overruled": overruled}
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     text = json.dumps({**record, "created": created, "tensorflow": tf.__version__}, indent=2)
     (release_dir / versions.RELEASE_FILE).write_text(text + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ RELEASE_DIR = os.path.join("assets.extra", "release")
 RELEASE_FILE = "release.json"
 STATISTICS_FILE = "FeatureStats.pb"
 SCHEMA_FILE = "schema.pbtxt"
+TEXT_PROFILE_FILE = "text_profile.json"
 HIGH_WATER_FILE = ".highest_version"
 """Holds the highest number ever given away, so that none comes back after its version was deleted."""
 
@@ -80,3 +81,8 @@ def release_dir(serving_dir: str | os.PathLike[str], version: int) -> Path:
 def statistics_file(serving_dir: str | os.PathLike[str], version: int, split: str) -> Path:
     """Where a version keeps the statistics of one of the splits it was made from."""
     return release_dir(serving_dir, version) / "statistics" / f"Split-{split}" / STATISTICS_FILE
+
+
+def text_profile(serving_dir: str | os.PathLike[str], version: int) -> Path:
+    """Where a version keeps what it remembers of the texts that it was trained on."""
+    return release_dir(serving_dir, version) / TEXT_PROFILE_FILE

@@ -14,25 +14,28 @@ from tfx.utils import path_utils
 from typing_extensions import override
 
 from components.baseline_model.executor import VERSION_PROPERTY
-from components.gates import BLESSED_PROPERTY, publish_gates
+from components.gates import BLESSED_PROPERTY, overrule, publish_gates
+from components.release_gate.model_gates import Candidate, judge
 from components.release_gate.options import METRICS_FILE, ReleaseGateOptions
-from components.release_gate.quality import overall_metrics, quality_gates
-from components.release_gate.serving_check import serving_gates
+from components.release_gate.quality import metrics_by_slice, overall_metrics, quality_gates
 
 MODEL_KEY = "model"
+EXAMPLES_KEY = "examples"
+MODEL_RUN_KEY = "model_run"
 EVALUATION_KEY = "evaluation"
 MODEL_BLESSING_KEY = "model_blessing"
 BASELINE_MODEL_KEY = "baseline_model"
-EXAMPLES_KEY = "examples"
-TEST_SPLIT = "test"
 OPTIONS_KEY = "options"
+OVERRULES_KEY = "overrules"
 BLESSING_KEY = "blessing"
+TEST = "test"
+TRAINING_FILE = "training.json"
 
 _logger = logging.getLogger("attention")
 
 
 class Executor(base_executor.BaseExecutor):
-    """Quality and serving: each a gate. A failed gate is a verdict, not an exception."""
+    """Quality, serving, answers to test rows: each a gate. A failed gate is a verdict, not an exception."""
 
     @override
     def Do(
@@ -41,12 +44,13 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `gates.json`, `metrics.json`, `replay.json` and `ops.json`, and blesses the model if no gate blocks.
+        """Writes `gates.json`, `metrics.json`, `replay.json`, `ops.json`, `deletion.json`, `examples.json`; blesses.
 
         Args:
-            input_dict: `model`, `evaluation`, `model_blessing`, one each; `baseline_model` and `examples`, at most one.
-            output_dict: `blessing`: one InfraBlessing.
-            exec_properties: `options` (JSON).
+            input_dict: `model`, `examples`, `evaluation`, `model_blessing`, one each; `baseline_model` and `model_run`,
+                at most one.
+            output_dict: `blessing`: one InfraBlessing; blessed if no gate blocks.
+            exec_properties: `options` (JSON), `overrules` (JSON).
         """
         options = ReleaseGateOptions.model_validate_json(exec_properties[OPTIONS_KEY])
         blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
@@ -56,21 +60,28 @@ class Executor(base_executor.BaseExecutor):
             model_blessing.has_custom_property(BLESSED_PROPERTY)
             and model_blessing.get_int_custom_property(BLESSED_PROPERTY) == evaluator.BLESSED_VALUE
         )
-        live_version = None
+        live_version, live = None, None
         for baseline in input_dict.get(BASELINE_MODEL_KEY, []):
             if baseline.has_custom_property(VERSION_PROPERTY):
                 live_version = baseline.get_int_custom_property(VERSION_PROPERTY)
+                live = Path(path_utils.serving_model_path(baseline.uri)) if live_version else None
         evaluation_uri = artifact_utils.get_single_uri(input_dict[EVALUATION_KEY])
         os.makedirs(blessing.uri, exist_ok=True)
-        gates = [
-            *quality_gates(evaluation_uri, blessed_by_evaluator, live_version),
-            *serving_gates(
-                Path(path_utils.serving_model_path(model_uri)),
-                Path(blessing.uri),
-                options,
-                _test_files(input_dict.get(EXAMPLES_KEY, [])),
-            ),
-        ]
+        test = artifact_utils.get_split_uri(input_dict[EXAMPLES_KEY], TEST)
+        training = [Path(run.uri, TRAINING_FILE) for run in input_dict.get(MODEL_RUN_KEY, [])]
+        candidate = Candidate(
+            directory=Path(path_utils.serving_model_path(model_uri)),
+            live=live,
+            live_version=live_version or 0,
+            test_files=sorted(str(path) for path in Path(test).iterdir()),
+            training=training[0] if training else None,
+        )
+        by_slice = metrics_by_slice(evaluation_uri)
+        verdict = judge(candidate, by_slice, Path(blessing.uri), options)
+        gates = quality_gates(
+            evaluation_uri, blessed_by_evaluator, live_version, verdict.noise, options.metric_severities
+        )
+        gates = overrule([*gates, *verdict.gates], json.loads(exec_properties.get(OVERRULES_KEY) or "{}"))
         metrics = json.dumps(overall_metrics(evaluation_uri), indent=2, ensure_ascii=False)
         Path(blessing.uri, METRICS_FILE).write_text(metrics + "\n", encoding="utf-8")
         blessed = publish_gates(blessing, gates)
@@ -82,13 +93,3 @@ class Executor(base_executor.BaseExecutor):
             len(gates),
             f"; failed: {', '.join(failed)}" if failed else "",
         )
-
-
-def _test_files(examples: list[types.Artifact]) -> list[str]:
-    """The files of the test split, as far as there are examples and they have one."""
-    return [
-        str(path)
-        for each in examples
-        if TEST_SPLIT in artifact_utils.decode_split_names(each.split_names)
-        for path in sorted(Path(artifact_utils.get_split_uri([each], TEST_SPLIT)).iterdir())
-    ]

@@ -1,91 +1,75 @@
-"""Explains a few test rows: the surest answers that were right, and those that were wrong. Run by replay.py.
-
-Like that, it imports nothing of this project: it works on the session and the signature of the loaded model.
-"""
+"""Explains a few test rows for the report: the surest answers that were right, and those that were wrong."""
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-SCANNED_ROWS = 512
-BATCH_ROWS = 64
+from components.release_gate.sample import Answers, Sample
+
 SHOWN_ROWS = 4
 """Of those that are right, and again of those that are wrong."""
 
 
-def read_rows(files: Sequence[str]) -> list[tf.train.Example]:
-    """The first rows of a split, in the order of its files.
-
-    Args:
-        files: gzipped TFRecords of tf.Example.
-    """
-    records = tf.data.TFRecordDataset(list(files), compression_type="GZIP").take(SCANNED_ROWS).as_numpy_iterator()
-    return [tf.train.Example.FromString(record) for record in records]
-
-
-def write_explained(session: Any, signature: Any, rows: Sequence[tf.train.Example], path: Path) -> None:
-    """Asks the signature `explain` about the rows and writes those to show as JSON.
+def write_explained(
+    sample: Sample, outputs: Mapping[str, np.ndarray], answers: Mapping[str, Answers], path: Path
+) -> None:
+    """Writes the rows to show as JSON.
 
     The file holds a list of rows: `row`, its place in the split; `right`, null where a number is predicted; `labels`
-    and `answers` by head; `tokens`, `features` and `attention`, as long as each other. Rows are left out whose answer
-    is no finite number.
+    and `answers` by head; `tokens`, `features` and `attention`, as long as each other.
+
+    Args:
+        sample: the rows.
+        outputs: what the signature `explain` says of them: `attention` float, `tokens` and `token_features` bytes
+            `(rows, tokens)`.
+        answers: what each head says of them.
+        path: of the file.
     """
-    explained = [
-        each for start in range(0, len(rows), BATCH_ROWS) for each in _explain(session, signature, rows, start)
-    ]
-    path.write_text(json.dumps(_chosen(explained), ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    rows = _chosen(list(_explained(sample, outputs, answers)))
+    path.write_text(json.dumps(rows, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _explain(session: Any, signature: Any, rows: Sequence[tf.train.Example], start: int) -> Iterator[dict[str, Any]]:
-    batch = rows[start : start + BATCH_ROWS]
-    feed = {info.name: _column(name, info.dtype, batch) for name, info in signature.inputs.items()}
-    got = session.run({name: info.name for name, info in signature.outputs.items()}, feed)
-    heads = sorted(name.removesuffix(part) for name in got for part in ("classes", "value") if name.endswith(part))
-    numbers = [values for values in got.values() if np.issubdtype(values.dtype, np.floating)]
-    for place, example in enumerate(batch):
-        if not all(np.isfinite(values[place]).all() for values in numbers):
+def _explained(
+    sample: Sample, outputs: Mapping[str, np.ndarray], answers: Mapping[str, Answers]
+) -> Iterator[dict[str, Any]]:
+    first = next(iter(answers))
+    for at, place in enumerate(sample.places):
+        if not all(np.isfinite(each.scores[at]).all() for each in answers.values()):
             continue
-        answers = {head.removesuffix("_") or "label": _answer(got, head, place) for head in heads}
-        labels = {head: _values(example.features.feature.get(head)) for head in answers}
-        first = "label" if "label" in answers else min(answers)
-        real = got["token_features"][place] != b""  # padding belongs to no feature
+        said = {head: _answer(each, at) for head, each in answers.items()}
+        labels = {head: _labels(sample.labels[head][at]) for head in said}
+        real = outputs["token_features"][at] != b""  # padding belongs to no feature
         yield {
-            "row": start + place,
-            "right": _is_right(answers[first], labels[first]),
-            "sureness": _sureness(answers[first], labels[first]),
+            "row": place,
+            "right": _is_right(said[first], labels[first]),
+            "sureness": _sureness(said[first], labels[first]),
             "labels": labels,
-            "answers": answers,
-            "tokens": [_text(each) for each in got["tokens"][place][real]],
-            "features": [_text(each) for each in got["token_features"][place][real]],
-            "attention": [round(float(each), 6) for each in got["attention"][place][real]],
+            "answers": said,
+            "tokens": [_text(each) for each in outputs["tokens"][at][real]],
+            "features": [_text(each) for each in outputs["token_features"][at][real]],
+            "attention": [round(float(each), 6) for each in outputs["attention"][at][real]],
         }
 
 
-def _column(name: str, dtype: int, batch: Sequence[tf.train.Example]) -> np.ndarray:
-    """One input, `(batch,)`, in which `""` and NaN stand for a missing value."""
-    columns = [_values(example.features.feature.get(name), decode=False) for example in batch]
-    if dtype == tf.string.as_datatype_enum:
-        return np.array([values[0] if values else b"" for values in columns], object)
-    return np.array([values[0] if values else math.nan for values in columns], tf.as_dtype(dtype).as_numpy_dtype)
+def _answer(answers: Answers, at: int) -> dict[str, Any]:
+    if answers.is_number:
+        return {"value": float(answers.scores[at, 0])}
+    scores = [round(float(score), 6) for score in answers.scores[at]]
+    classes = [_text(name) for name in answers.classes]
+    return {"label": _text(answers.labels[at]), "probabilities": dict(zip(classes, scores, strict=True))}
 
 
-def _values(feature: tf.train.Feature | None, decode: bool = True) -> list[Any]:
-    kind = feature.WhichOneof("kind") if feature is not None else None
-    values = list(getattr(feature, kind).value) if kind else []
-    return [_text(value) for value in values] if decode and kind == "bytes_list" else values
-
-
-def _answer(got: dict[str, np.ndarray], head: str, place: int) -> dict[str, Any]:
-    if f"{head}value" in got:
-        return {"value": float(got[f"{head}value"][place])}
-    classes = [_text(name) for name in got[f"{head}classes"][place]]
-    scores = [round(float(score), 6) for score in got[f"{head}probabilities"][place]]
-    return {"label": _text(got[f"{head}label"][place]), "probabilities": dict(zip(classes, scores, strict=True))}
+def _labels(label: Any) -> list[Any]:
+    """The label as a list: several classes, one, a number, or nothing."""
+    if isinstance(label, frozenset):
+        return sorted(_text(name) for name in label)
+    if isinstance(label, bytes):
+        return [_text(label)] if label else []
+    return [] if math.isnan(label) else [float(label)]
 
 
 def _is_right(answer: dict[str, Any], labels: list[Any]) -> bool | None:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tensorflow_model_analysis.api import model_eval_lib
@@ -13,18 +14,29 @@ from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.utils import model_util
 from tensorflow_model_analysis.writers import eval_config_writer
 
-from components.gates import Gate
+from components.gates import EVALUATOR_GATE, Gate, Severity
+from components.release_gate.resampling import Noise
 
 
-def quality_gates(evaluation_uri: str, blessed: bool, live_version: int | None = None) -> list[Gate]:
+def quality_gates(
+    evaluation_uri: str,
+    blessed: bool,
+    live_version: int | None = None,
+    noise: Mapping[str, Noise] = MappingProxyType({}),
+    severities: Mapping[str, Severity] = MappingProxyType({}),
+) -> list[Gate]:
     """Makes the gates `metric/<name>[/vs_live][/<slice>]` and `metric/blessing`.
 
-    A threshold counts as passed if the value is within it and TFMA, too, says so.
+    A threshold counts as passed if the value is within it and TFMA, too, says so. A change against the live version
+    that is beyond its limit, but by no more than noise, warns and does not block. The Evaluator judges by the values
+    alone, so that its verdict, `metric/blessing`, warns too if no other of these gates blocks.
 
     Args:
         evaluation_uri: the Evaluator's output.
         blessed: whether the Evaluator blessed the model.
         live_version: what the baseline was; 0: the model itself, for nothing is live; None: not known.
+        noise: metric → what chance does to its change over all rows; where it is not known, the value decides.
+        severities: metric → what a limit does that is not kept; default: block.
 
     Returns:
         Gates of all rows first, then slice by slice.
@@ -50,7 +62,12 @@ def quality_gates(evaluation_uri: str, blessed: bool, live_version: int | None =
                 if _applies(slice_spec, slice_key):
                     live = values.get(key.make_baseline_key(baseline_name)) if baseline_name else None
                     gate = _gate(key, name, threshold, values.get(key), live, baseline_words)
-                    gates.append(dataclasses.replace(gate, passed=False) if (name, key) in failed else gate)
+                    gate = dataclasses.replace(gate, passed=False) if (name, key) in failed else gate
+                    gate = dataclasses.replace(gate, severity=severities.get(key.name, "block"))
+                    change = isinstance(threshold, config_pb2.GenericChangeThreshold)
+                    if change and not name and live_version and key.name in noise:
+                        gate = _with_noise(gate, threshold, values.get(key), noise[key.name])
+                    gates.append(gate)
     for missing in validation.missing_slices:
         wanted = [*missing.feature_keys, *(f"{key}={value}" for key, value in missing.feature_values.items())]
         why = f"No row of the test split is in the slice {','.join(wanted) or '(all rows)'}, so its limits are not met."
@@ -58,7 +75,26 @@ def quality_gates(evaluation_uri: str, blessed: bool, live_version: int | None =
     if not gates:
         gates.append(Gate("metric", False, 0, 1, "No metric was measured against a threshold; at least one is needed."))
     why = f"The Evaluator {'blessed' if blessed else 'did not bless'} the model."
-    return [*gates, Gate("metric/blessing", blessed and validation.validation_ok, float(blessed), 1, why)]
+    passed = blessed and validation.validation_ok
+    follows: Severity = "block"
+    if not passed and any(not gate.passed for gate in gates) and not any(gate.blocks for gate in gates):
+        why += " It judges by the values alone; what failed is no more than noise, or was told to warn only."
+        follows = "warn"
+    return [*gates, Gate(EVALUATOR_GATE, passed, float(blessed), 1, why, follows)]
+
+
+def metrics_by_slice(evaluation_uri: str) -> dict[str, dict[str, float]]:
+    """The candidate's scalar metrics of each slice: `column=value,…` → metric → value; all rows are `""`."""
+    eval_config = eval_config_writer.load_eval_run(evaluation_uri)[0]
+    baseline = model_util.get_baseline_model_spec(eval_config)
+    return {
+        _slice_name(slice_key): {
+            key.name: value
+            for key, value in values.items()
+            if not key.is_diff and math.isfinite(value) and (not baseline or key.model_name != baseline.name)
+        }
+        for slice_key, values in _values(evaluation_uri)
+    }
 
 
 def overall_metrics(evaluation_uri: str) -> dict[str, float]:
@@ -67,17 +103,7 @@ def overall_metrics(evaluation_uri: str) -> dict[str, float]:
     Args:
         evaluation_uri: the Evaluator's output.
     """
-    eval_config = eval_config_writer.load_eval_run(evaluation_uri)[0]
-    baseline = model_util.get_baseline_model_spec(eval_config)
-    metrics = {
-        key.name: value
-        for slice_key, values in _values(evaluation_uri)
-        for key, value in values.items()
-        if not slice_key
-        and not key.is_diff
-        and math.isfinite(value)
-        and (not baseline or key.model_name != baseline.name)
-    }
+    metrics = metrics_by_slice(evaluation_uri).get("", {})
     return dict(sorted(metrics.items(), key=lambda item: ("/" in item[0], item[0])))
 
 
@@ -94,6 +120,21 @@ def _values(evaluation_uri: str) -> Iterator[tuple[Any, dict[MetricKey, float]]]
                 if each.value.WhichOneof("type") == "double_value"
             },
         )
+
+
+def _with_noise(gate: Gate, threshold: Any, value: float | None, noise: Noise) -> Gate:
+    """Tells the interval, and lets a change that may be chance warn only."""
+    if value is None or gate.limit is None or not math.isfinite(value) or not threshold.HasField("absolute"):
+        return gate
+    low, high = value - noise.low, value + noise.high
+    higher_is_better = threshold.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
+    beyond_doubt = high < gate.limit if higher_is_better else low > gate.limit
+    told = f" Of chance, {noise.confidence:.0%} lies between {low:+.4f} and {high:+.4f} ({noise.rows:,} paired rows)"
+    if gate.passed:
+        return dataclasses.replace(gate, why=f"{gate.why}{told}.")
+    if beyond_doubt:
+        return dataclasses.replace(gate, why=f"{gate.why}{told}, so it is none.")
+    return dataclasses.replace(gate, why=f"{gate.why}{told}, so it may be chance.", severity="warn")
 
 
 def _applies(slice_spec: Any, slice_key: Any) -> bool:

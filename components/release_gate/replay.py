@@ -1,6 +1,11 @@
 """Loads a SavedModel as TF Serving does and replays its recorded requests. Run as a script in a process of its own.
 
-    python -I replay.py MODEL_DIR RESULT.json [ROWS.gz …]
+    python -I replay.py MODEL_DIR RESULT.json
+
+After that it answers what it is asked on standard input, until that is closed: each question a pickled mapping with
+`model` (a directory, loaded the first time), `signature`, `inputs` (alias → array of rows) and `batches` (row numbers
+of each), each answer on standard output one with `outputs` (for each batch alias → array), `seconds` (of each batch),
+`missing` (inputs that were not given) and `error`.
 
 Imports numpy, TensorFlow, TensorFlow Text (for its operations) and TF Serving's protos, and nothing of this project:
 a model that needs our code to load fails here. What goes wrong is written into the result, with exit code 0; another
@@ -8,8 +13,9 @@ exit code means that the process itself broke down.
 """
 
 import json
+import os
+import pickle
 import resource
-import runpy
 import sys
 import time
 from collections import Counter
@@ -186,42 +192,80 @@ CHECKS = {"predict_log": check_predict, "classify_log": check_classify, "regress
 """By the kind of a recorded request."""
 
 
-def replay(model_dir, result, row_files, examples_file):
+class Models:
+    """Loaded models: directory → session and signatures."""
+
+    def __init__(self):
+        self._loaded: dict[str, tuple[Any, Any]] = {}
+
+    def load(self, model_dir):
+        """Loads a model, once."""
+        if str(model_dir) not in self._loaded:
+            graph = tf.Graph()
+            with graph.as_default():
+                session = tf.compat.v1.Session(graph=graph)
+                meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(model_dir))
+            self._loaded[str(model_dir)] = session, meta_graph.signature_def
+        return self._loaded[str(model_dir)]
+
+    def answer(self, question):
+        """Answers one question; see the module."""
+        answer: dict[str, Any] = {"outputs": [], "seconds": [], "missing": [], "error": ""}
+        try:
+            session, signatures = self.load(question["model"])
+            if question["signature"] not in signatures:
+                raise ReplayError(f"the model has no signature `{question['signature']}`")
+            signature = signatures[question["signature"]]
+            names = {alias: info.name for alias, info in signature.outputs.items()}
+            answer["missing"] = sorted(set(signature.inputs) - set(question["inputs"]))
+            for batch in question["batches"]:
+                feed = {
+                    info.name: rows_of(question["inputs"], alias, info, batch)
+                    for alias, info in signature.inputs.items()
+                }
+                started = time.perf_counter()
+                answer["outputs"].append(session.run(names, feed))
+                answer["seconds"].append(time.perf_counter() - started)
+        except (ReplayError, OSError, tf.errors.OpError, TypeError, ValueError, RuntimeError) as error:
+            answer["error"] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return answer
+
+
+def rows_of(inputs, alias, info, batch):
+    """Some rows of one input; missing values where it was not given."""
+    dtype = tf.as_dtype(info.dtype)
+    if alias in inputs:
+        return inputs[alias][batch]
+    return np.full(len(batch), b"" if dtype == tf.string else np.nan, dtype.as_numpy_dtype)
+
+
+def replay(model_dir, result, models):
     """Loads, replays, and fills `result` on the way, so that what was found stands there whatever comes later."""
     logs = read_requests(model_dir)
-    explained = runpy.run_path(str(Path(__file__).with_name("explained_rows.py")))  # no folder of ours is importable
-    rows = explained["read_rows"](row_files) if row_files else []
     started = time.perf_counter()
-    graph = tf.Graph()
-    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
-        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(model_dir)).signature_def
-        result["load_seconds"] = time.perf_counter() - started
-        result["signatures"] = {name: {} for name in signatures if not name.startswith("__")}
-        recordings: dict[str, Recording] = {}
-        errors: dict[str, str] = {}
-        for log in logs:
-            name = signature_of(log)
-            recording = recordings.setdefault(name, Recording(name))
-            if name in errors:
-                continue
-            try:
-                if name not in signatures:
-                    raise ReplayError("the model has no such signature, but there are requests for it")
-                kind = log.WhichOneof("log_type")
-                CHECKS[kind](session, getattr(log, kind), signatures[name], recording)
-                recording.requests += 1
-            except (ReplayError, tf.errors.OpError, TypeError, ValueError, KeyError) as error:
-                errors[name] = f"{type(error).__name__}: {error}" if not isinstance(error, ReplayError) else str(error)
-        for name, recording in recordings.items():
-            result["signatures"][name] = {**recording.as_json(), "error": errors.get(name, "")}
-        if rows and "explain" in signatures and not errors.get("explain"):
-            try:
-                explained["write_explained"](session, signatures["explain"], rows, examples_file)
-            except (tf.errors.OpError, TypeError, ValueError, KeyError) as error:  # a report without them is no gate's
-                result["examples_error"] = f"{type(error).__name__}: {error}"
+    session, signatures = models.load(model_dir)
+    result["load_seconds"] = time.perf_counter() - started
+    result["signatures"] = {name: {} for name in signatures if not name.startswith("__")}
+    recordings: dict[str, Recording] = {}
+    errors: dict[str, str] = {}
+    for log in logs:
+        name = signature_of(log)
+        recording = recordings.setdefault(name, Recording(name))
+        if name in errors:
+            continue
+        try:
+            if name not in signatures:
+                raise ReplayError("the model has no such signature, but there are requests for it")
+            kind = log.WhichOneof("log_type")
+            CHECKS[kind](session, getattr(log, kind), signatures[name], recording)
+            recording.requests += 1
+        except (ReplayError, tf.errors.OpError, TypeError, ValueError, KeyError) as error:
+            errors[name] = f"{type(error).__name__}: {error}" if not isinstance(error, ReplayError) else str(error)
+    for name, recording in recordings.items():
+        result["signatures"][name] = {**recording.as_json(), "error": errors.get(name, "")}
 
 
-def main(model_dir, result_file, *row_files):
+def main(model_dir, result_file, models):
     result: dict[str, Any] = {"error": "", "ops": {}, "signatures": {}}
     try:
         ops = count_ops(model_dir)
@@ -229,13 +273,29 @@ def main(model_dir, result_file, *row_files):
         import tensorflow_text  # noqa: F401  late, so that its operations can be told from TensorFlow's own
 
         result["ops"] = classify(ops, known_before)
-        replay(model_dir, result, row_files, result_file.with_name("examples.json"))
+        replay(model_dir, result, models)
     except (ReplayError, OSError, tf.errors.OpError, ValueError, RuntimeError, ImportError) as error:
         result["error"] = str(error) or type(error).__name__
     result["own_modules"] = sorted(name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES)
     result["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    result_file.write_text(json.dumps(result), encoding="utf-8")
+    partial = result_file.with_suffix(".partial")
+    partial.write_text(json.dumps(result), encoding="utf-8")
+    partial.replace(result_file)  # it is waited for
+
+
+def answer_questions(questions, answers, models):
+    while True:
+        try:
+            question = pickle.load(questions)
+        except EOFError:
+            return
+        pickle.dump(models.answer(question), answers)
+        answers.flush()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    own_output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what TensorFlow prints is no answer
+    loaded = Models()
+    main(Path(sys.argv[1]), Path(sys.argv[2]), loaded)
+    answer_questions(sys.stdin.buffer, own_output, loaded)

@@ -1,39 +1,30 @@
-"""Starts the replay in a fresh process and turns what it found into gates."""
+"""Turns what the replay in the fresh process found into gates."""
 
 import json
 import logging
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from components.gates import Gate
+from components.release_gate.fresh_process import RESULT_FILE, FreshProcess
 from components.release_gate.options import ReleaseGateOptions
 
-REPLAY_SCRIPT = Path(__file__).with_name("replay.py")
-RESULT_FILE = "replay.json"
 OPS_FILE = "ops.json"
-EXAMPLES_FILE = "examples.json"
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 """Known to TensorFlow everywhere, but they call back into the Python process that wrote them."""
 
 _logger = logging.getLogger("attention")
 
 
-def serving_gates(
-    model_dir: Path, work_dir: Path, options: ReleaseGateOptions, row_files: Sequence[str] = ()
-) -> list[Gate]:
+def serving_gates(process: FreshProcess, work_dir: Path, options: ReleaseGateOptions) -> list[Gate]:
     """Makes the gates `serving/load`, `serving/ops` and `serving/<signature>`.
 
     Args:
-        model_dir: the SavedModel with its recorded requests.
-        work_dir: gets `replay.json` and `ops.json`, and `examples.json` where there are rows.
+        process: at work on the model with its recorded requests.
+        work_dir: its `replay.json` comes here; gets `ops.json`.
         options: signatures that must be there, and limits.
-        row_files: gzipped TFRecords of test rows, of which a few are explained for the report.
     """
-    result, fault = _replay(model_dir, work_dir / RESULT_FILE, options.timeout_seconds, row_files)
+    result, fault = process.wait_for(work_dir / RESULT_FILE)
     (work_dir / OPS_FILE).write_text(json.dumps(result.get("ops", {}), indent=2) + "\n", encoding="utf-8")
     fault = fault or result.get("error", "")
     own = result.get("own_modules", [])
@@ -50,33 +41,6 @@ def serving_gates(
     gates.append(_ops_gate(result.get("ops", {}), options))
     gates += [_signature_gate(name, result.get("signatures", {}), options) for name in options.signatures]
     return gates
-
-
-def _replay(
-    model_dir: Path, result_file: Path, timeout_seconds: float, row_files: Sequence[str]
-) -> tuple[dict[str, Any], str]:
-    """Runs the script. Returns its result, and what went wrong with the process itself."""
-    result_file.unlink(missing_ok=True)
-    command = [sys.executable, "-I", str(REPLAY_SCRIPT), str(model_dir.absolute()), str(result_file.absolute())]
-    command += [os.path.abspath(path) for path in row_files]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=result_file.parent,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {}, f"it was not done within {timeout_seconds:g} s"
-    if done.returncode or not result_file.exists():
-        tail = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        return {}, f"the process ended with {ended}{': ' + tail[0] if tail else ''}"
-    return json.loads(result_file.read_text(encoding="utf-8")), ""
 
 
 def _ops_gate(ops: dict[str, dict[str, Any]], options: ReleaseGateOptions) -> Gate:

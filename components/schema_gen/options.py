@@ -29,6 +29,13 @@ class Thresholds(ValidationGroup):
         return self.features.get(name, {"label": self.label, "category": self.category, "number": self.number}[kind])
 
 
+class DriftThresholds(Thresholds):
+    """Those of drift, which looks at texts, too."""
+
+    text_length: Share = Field(0.1, description="Jensen-Shannon divergence of the numbers of words in a text.")
+    unseen_words: Share = Field(0.1, description="Share of unknown words, beyond what is to be expected.")
+
+
 class Severities(ValidationGroup):
     """What a failed gate does: `block` stops the run, `warn` is only told."""
 
@@ -36,6 +43,10 @@ class Severities(ValidationGroup):
     rows: Severity = Field("block", description="Empty splits and classes without rows.")
     drift: Severity = Field("block", description="Train split against the live version's.")
     skew: Severity = Field("block", description="Train split against eval and test.")
+    duplicates: Severity = Field("block", description="Rows of eval and test that stand in train.")
+    near_duplicates: Severity = Field("warn", description="Texts of eval and test that nearly stand in train.")
+    label_conflicts: Severity = Field("block", description="Equal rows with different labels.")
+    leaks: Severity = Field("block", description="A feature that gives the label away.")
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
 
@@ -43,7 +54,7 @@ class Severities(ValidationGroup):
 class ValidationOptions(ValidationGroup):
     """Limits on the data."""
 
-    drift: Thresholds = Thresholds()
+    drift: DriftThresholds = DriftThresholds()
     skew: Thresholds = Thresholds()
     noise_allowance: float = Field(
         1.0, ge=0, description="Thresholds rise by this over the root of the number of values: small splits differ."
@@ -51,4 +62,8 @@ class ValidationOptions(ValidationGroup):
     min_domain_mass: Share = Field(0.95, description="Share of a category's values that must be known from train.")
     min_rows: int = Field(1, ge=1, description="Least rows of every split.")
     min_rows_per_class: int = Field(1, ge=1, description="Least rows of every class in train.")
+    max_duplicates: Share = Field(0.02, description="Share of a split's rows that stand in train, too.")
+    max_near_duplicates: Share = Field(0.05, description="Share of a split's rows whose text nearly stands in train.")
+    max_label_conflicts: Share = Field(0.02, description="Share of train's rows whose equals have another label.")
+    max_leak: Share = Field(0.5, description="Share of the label's uncertainty that one feature alone may take away.")
     severity: Severities = Severities()

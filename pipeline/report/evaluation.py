@@ -77,7 +77,7 @@ def metric_facts(
     """
     facts = []
     for name, value in overall.candidate.items():
-        limits = gates[name].model_dump(exclude_none=True) if name in gates else {}
+        limits = gates[name].model_dump(exclude_none=True, exclude={"severity"}) if name in gates else {}
         if isinstance(value, list) or (not limits and _of_class(name)):
             continue
         live = overall.baseline.get(name) if with_live else None

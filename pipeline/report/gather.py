@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.pusher.versions import read_release
-from components.release_gate.serving_check import EXAMPLES_FILE
+from components.release_gate.options import EXAMPLES_FILE
 from deploy.serving.rows import merge_pieces
 from pipeline import config as configs
 from pipeline.config import ConfigError, PipelineConfig

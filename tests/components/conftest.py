@@ -56,9 +56,9 @@ class TinyModel(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "review"), tf.TensorSpec([None], tf.float32, "age")])
     def explain(self, review, age):
         tokens = review[:, tf.newaxis]
-        features = tf.fill(tf.shape(tokens), "review")
+        origins = tf.fill(tf.shape(tokens), "review")
         attention = tf.ones_like(tokens, tf.float32)
-        return {**self.serve(review, age), "tokens": tokens, "token_features": features, "attention": attention}
+        return {**self.serve(review, age), "tokens": tokens, "token_features": origins, "attention": attention}
 
 
 def record_of(**values):

@@ -42,6 +42,7 @@ def build(tables, root):
         )
         release_gate = ReleaseGate(
             model=model.outputs["result"],
+            examples=examples.outputs["result"],
             evaluation=evaluator.outputs["evaluation"],
             model_blessing=evaluator.outputs["blessing"],
             baseline_model=baseline.outputs["baseline_model"],

@@ -16,6 +16,9 @@ from tests.e2e.conftest import attention_process, versions, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
+GATES = ("evaluation.gates.accuracy.min=0.1", "evaluation.sanity.severity=warn")
+"""What a hardly trained model gets through."""
+
 
 @pytest.mark.parametrize(
     ("content", "label", "message"),
@@ -95,6 +98,7 @@ def test_texts_of_all_kinds_go_through(attention, reviews, small_config, tmp_pat
     done = attention(
         "run", small_config, "-w", tmp_path / "workspace", "--json", "--set", f"data.input={path}",
         "--set", "train.epochs=1", "--set", "evaluation.gates.accuracy.min=0.1",
+        "--set", "evaluation.sanity.severity=warn",
     )  # fmt: skip
     assert done.result["verdict"] == "pushed", done.err
     assert done.result["rows"] == {"read": 600, "used": 600, "quarantined": 0}
@@ -219,7 +223,7 @@ def test_ctrl_c_says_that_the_next_run_goes_on(small_config, tmp_path):
 
 def test_ctrl_c_while_training_and_while_evaluating_costs_neither(attention, small_config, few_reviews, tmp_path):
     workspace = tmp_path / "workspace"
-    settings = (few_reviews, "train.epochs=4", "train.checkpoint_every_steps=1", "evaluation.gates.accuracy.min=0.1")
+    settings = (few_reviews, "train.epochs=4", "train.checkpoint_every_steps=1", *GATES)
 
     run = Run(small_config, workspace, *settings)
     run.wait_for("epoch 3/4")

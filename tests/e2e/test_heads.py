@@ -12,7 +12,7 @@ import yaml
 from deploy.serving.client import PredictionClient
 from deploy.serving.launch import ServerProcess
 from pipeline import assets
-from tests.e2e.conftest import ROWS, write_csv
+from tests.e2e.conftest import FEW_QUESTIONS, ROWS, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -38,6 +38,7 @@ def config(tmp_path_factory):
         "text": {"vocabulary_size": 1000},
         "train": {"epochs": 2},
         "evaluation": {
+            **FEW_QUESTIONS,
             "slices": ["recommended"],
             "gates": {
                 "recommended/accuracy": {"min": 0.5},

@@ -44,7 +44,13 @@ def test_two_pipelines_share_a_database_and_the_password_stays_unseen(
     attention, small_config, reviews, tmp_path, monkeypatch, kind
 ):
     data = write_csv(reviews.slice(0, 600), tmp_path / "reviews.csv")
-    small = [f"data.input={data}", "train.epochs=1", "text.vocabulary_size=300", "evaluation.gates.accuracy.min=0.1"]
+    small = [
+        f"data.input={data}",
+        "train.epochs=1",
+        "text.vocabulary_size=300",
+        "evaluation.gates.accuracy.min=0.1",
+        "evaluation.sanity.severity=warn",
+    ]
     seen = []
 
     def arguments(command, name, flags):

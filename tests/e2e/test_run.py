@@ -121,6 +121,39 @@ def test_a_model_below_its_gate_is_not_pushed(attention, small_config, workspace
     assert "closed: `metric/accuracy`" in summary
 
 
+def test_a_gate_is_overruled_with_a_reason_for_one_run(attention, small_config, workspace):
+    done = attention(
+        *("run", small_config, "--workspace", workspace, "--json", "--set", "evaluation.gates.accuracy.min=0.999"),
+        *("--overrule", "metric/accuracy=The limit is a typing error.", "--overrule", "leak/age=nothing"),
+    )
+    assert done.code == 0, done.err
+    assert done.result["verdict"] == "unchanged"
+    overruled = {gate["name"]: gate["overruled"] for gate in done.result["gates"] if gate["overruled"]}
+    assert overruled["metric/accuracy"] == "The limit is a typing error."
+    assert set(overruled) == {"metric/accuracy", "metric/blessing"}
+    assert "--overrule leak/age had nothing to do" in done.err
+    shown = attention("show", "latest", small_config, "-w", workspace).out
+    assert "overruled: The limit is a typing error." in shown
+
+
+def test_the_gates_are_tried_on_a_version_without_a_run(attention, small_config, workspace, reviews, tmp_path):
+    model, table = workspace / "serving" / "reviews" / "1", write_csv(reviews.slice(0, 300), tmp_path / "new.csv")
+    limits = ("--set", "evaluation.rows=100", "--set", "evaluation.cost.requests=5")
+    done = attention("gate", model, small_config, "--data", table, "--out", tmp_path / "out", *limits)
+    assert done.code == 0, done.out + done.err
+    assert "metric/accuracy" in done.out
+    assert (tmp_path / "out" / "gates.json").exists()
+    done = attention("gate", model, small_config, "--data", table, "--live", model, "--json", *limits, *limits[:1],
+                     "evaluation.gates.accuracy.min=1")  # fmt: skip
+    assert done.code == 3
+    gates = {gate["name"]: gate for gate in done.result}
+    assert [name for name, gate in gates.items() if not gate["passed"] and gate["severity"] == "block"] == [
+        "metric/accuracy"
+    ]
+    assert gates["metric/accuracy/vs_live"]["value"] == gates["flips"]["value"] == 0
+    assert "from version 1" in gates["flips"]["why"]
+
+
 def test_broken_rows_are_kept_counted_and_stop_the_run(attention, small_config, workspace, reviews, tmp_path):
     path = write_csv(reviews, tmp_path / "reviews.csv")
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -179,7 +212,7 @@ def test_new_rows_make_a_new_version_that_is_compared_with_the_live_one(
 def test_the_history_tells_it_all(attention, small_config, workspace):
     listed = [json.loads(line) for line in attention("runs", small_config, "-w", workspace, "--json").out.splitlines()]
     assert [run["verdict"] for run in listed] == [
-        "pushed", "blocked", "blocked", "blocked", "unchanged", "unchanged", "pushed",
+        "pushed", "blocked", "blocked", "unchanged", "blocked", "unchanged", "unchanged", "pushed",
     ]  # fmt: skip
     shown = attention("show", "latest", small_config, "-w", workspace, "--json").result
     assert shown == listed[0]

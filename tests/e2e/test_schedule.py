@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.e2e.conftest import attention_process, versions, write_csv
+from tests.e2e.conftest import FEW_QUESTIONS, attention_process, versions, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -23,7 +23,8 @@ def config(small_config, tmp_path_factory):
     raw["model"] = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2}
     raw["text"] = {"vocabulary_size": 300}
     raw["train"] = {"epochs": 1, "warm_start": "latest_blessed"}
-    raw["evaluation"] = {"gates": {"accuracy": {"min": 0.1, "max_drop": 0.5}}}
+    gates = {"accuracy": {"min": 0.1, "max_drop": 0.5}}
+    raw["evaluation"] = {"gates": gates, "sanity": {"severity": "warn"}, **FEW_QUESTIONS}
     raw["schedule"] = {"new_data": True, "settle_seconds": 0, "retry": {"attempts": 2, "pause_seconds": 0}}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")

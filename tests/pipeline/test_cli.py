@@ -33,6 +33,8 @@ def test_every_command_explains_itself(attention, command):
         (["rollback", "reviews", "--set", "push.label=canary", "-w", "/nonexistent"], "Nothing was released yet"),
         (["releases", "reviews", "-w", "/nonexistent"], "Nothing ran yet in /nonexistent."),
         (["release", "reviews", "--set", "push.label=canary", "--requests", "no"], "--requests: there is no file no."),
+        (["run", "reviews", "--overrule", "leak/age"], "takes GATE=REASON, and the reason is kept for ever."),
+        (["gate", "/nonexistent", "reviews", "--data", "a.csv"], "There is no exported model in /nonexistent"),
         (["serve"], "model_base_path"),
         (["serve", "none.yaml"], "There is no config file none.yaml."),
         (["frobnicate"], "No such command 'frobnicate'"),

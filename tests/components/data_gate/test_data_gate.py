@@ -10,6 +10,8 @@ from tfx.types import standard_artifacts
 
 from components.artifacts import DataBlessing
 from components.data_gate import executor
+from components.data_gate.table import read_table
+from components.data_gate.words import profile_of, words_of, write_profiles
 from components.gates import read_gates
 from components.pusher import versions
 from components.schema_gen.options import ValidationOptions
@@ -54,6 +56,7 @@ def judge(schema, tables, tmp_path):
             {"blessing": [blessing]},
             {
                 "labels": json.dumps(labels),
+                "features": json.dumps({name: each["type"] for name, each in tables.features.items()}),
                 "serving_dir": str(serving_dir),
                 "live_version": live_version,
                 "max_bad_ratio": max_bad_ratio,
@@ -91,6 +94,9 @@ def test_clean_data_is_blessed(clean_table, judge):
         *("rows/bad_ratio", "rows/classes", "rows/smallest_class"),
         *(f"skew/{name}" for name in ("label", "department", "age")),
         "drift",
+        *(f"{kind}/{split}" for kind in ("duplicates", "near_duplicates") for split in ("eval", "test")),
+        "label_conflicts",
+        *(f"leak/{name}" for name in ("review", "department", "age")),
     }
     assert gates["drift"].why == "No version is live yet, so there is nothing to drift from."
     assert gates["schema/eval"].why == "All 100 rows are as the schema says."
@@ -216,6 +222,9 @@ def released(clean_table, tmp_path):
     target.parent.mkdir(parents=True)
     target.write_bytes(Path(clean_table[1].uri, "Split-train", "FeatureStats.pb").read_bytes())
     (tmp_path / "serving" / "4" / versions.MODEL_FILE).touch()
+    train = read_table([str(path) for path in Path(clean_table[0].uri, "Split-train").iterdir()], {"review": "text"})
+    (words,) = words_of([train.columns["review"]])
+    write_profiles(versions.text_profile(tmp_path / "serving", 4), {"review": profile_of(words)})
     return tmp_path / "serving"
 
 
@@ -226,6 +235,8 @@ def test_no_drift_from_itself(clean_table, judge, released):
         "drift/label": 0,
         "drift/department": 0,
         "drift/age": 0,
+        "drift/review/length": 0,
+        "drift/review/unseen_words": 0,
     }
 
 
@@ -260,7 +271,8 @@ def test_a_feature_that_the_live_version_did_not_have_passes(judge, clean_table,
 def test_a_live_version_without_statistics_blocks_and_says_the_way_out(judge, clean_table, tmp_path):
     blessed, gates, _ = judge(*clean_table, live_version=2)
     assert blessed == 0
-    assert failed(gates) == {"drift"}
+    assert failed(gates) == {"drift", "drift/review"}
+    assert "has no record of the texts of `review`" in gates["drift/review"].why
     assert "Set `validation.severity.drift: warn`" in gates["drift"].why
 
 
@@ -280,7 +292,7 @@ def test_a_curated_schema_without_thresholds_is_still_measured(clean_table, judg
 def test_gates_are_valid_json(clean_table, judge, tmp_path):
     judge(*clean_table)
     (first, *_) = json.loads((tmp_path / "blessing" / "gates.json").read_text())
-    assert set(first) == {"name", "passed", "value", "limit", "why", "severity"}
+    assert set(first) == {"name", "passed", "value", "limit", "why", "severity", "rows", "overruled"}
 
 
 def test_too_many_rows_in_quarantine_block_and_are_told_with_reasons(judge, clean_table):

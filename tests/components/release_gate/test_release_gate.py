@@ -17,6 +17,7 @@ from components.gates import read_gates
 from components.release_gate import executor
 from components.release_gate.options import ReleaseGateOptions
 from components.release_gate.quality import quality_gates
+from components.release_gate.resampling import Noise
 
 pytestmark = pytest.mark.slow
 
@@ -169,6 +170,25 @@ def test_failed_and_missing_ones_say_why(failing):
     )
 
 
+@pytest.mark.parametrize(("spread", "severity"), [(0.01, "block"), (2.0, "warn")])
+def test_a_change_beyond_its_limit_blocks_only_beyond_doubt(failing, spread, severity):
+    noise = {"accuracy": Noise(spread, spread, 500, 0.95)}
+    gates = {gate.name: gate for gate in quality_gates(failing[0].uri, False, 3, noise)}
+    gate = gates["metric/accuracy/vs_live"]
+    assert not gate.passed
+    assert gate.severity == severity
+    assert f"{gate.value - spread:+.4f} and {gate.value + spread:+.4f} (500 paired rows)" in gate.why
+    assert gates["metric/accuracy"].blocks
+
+
+def test_the_evaluators_verdict_only_warns_if_no_gate_behind_it_blocks(failing):
+    names = ("accuracy", "error", "recall_of_nobody")
+    gates = quality_gates(failing[0].uri, False, 3, {}, dict.fromkeys(names, "warn"))
+    assert {gate.name for gate in gates if gate.blocks} == {
+        "metric/missing_slice/department=Shoes", "metric/blessing",
+    }  # fmt: skip
+
+
 def test_no_threshold_no_pass(evaluate):
     evaluation, blessing = evaluate(eval_config())
     assert not blessing.has_custom_property("blessed")
@@ -178,38 +198,70 @@ def test_no_threshold_no_pass(evaluate):
     assert gates["metric"].why == "No metric was measured against a threshold; at least one is needed."
 
 
-def release(model, evaluation, model_blessing, directory):
+@pytest.fixture(scope="module")
+def release(model_artifact, clean_table):
+    """Function that runs ReleaseGate."""
+    return lambda *arguments, **settings: run_release(clean_table[0], *arguments, **settings)
+
+
+def run_release(examples, model, evaluation, model_blessing, directory, live=None, overrules=None, **limits):
     blessing, baseline = standard_artifacts.InfraBlessing(), standard_artifacts.Model()
-    blessing.uri = str(directory)
+    blessing.uri, baseline.uri = str(directory), (live or model).uri
     baseline.set_int_custom_property("version", 3)
+    gates = {"sanity": {"severity": "warn"}, "rows": 100, **limits}
+    features = {"review": "text", "age": "number", "department": "passthrough"}
     executor.Executor().Do(
         {
             "model": [model],
+            "examples": [examples],
             "evaluation": [evaluation],
             "model_blessing": [model_blessing],
             "baseline_model": [baseline],
         },
         {"blessing": [blessing]},
-        {"options": ReleaseGateOptions().model_dump_json()},
+        {
+            "options": ReleaseGateOptions(gates=gates, features=features, slices=(("department",),)).model_dump_json(),
+            "overrules": json.dumps(overrules or {}),
+        },
     )
     return blessing
 
 
-def test_a_good_model_is_released(passing, model_artifact, tmp_path):
+def test_a_good_model_is_released(release, passing, model_artifact, tmp_path):
     blessing = release(model_artifact, *passing, tmp_path / "blessing")
+    blocking = [gate for gate in read_gates(blessing.uri) if gate.blocks]
+    assert not blocking
     assert blessing.get_int_custom_property("blessed") == 1
     names = {gate.name for gate in read_gates(blessing.uri)}
     assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
     assert "against version 3's" in " ".join(gate.why for gate in read_gates(blessing.uri))
     assert {path.name for path in Path(blessing.uri).iterdir()} == {
-        "gates.json", "metrics.json", "ops.json", "replay.json",
+        "gates.json", "metrics.json", "ops.json", "replay.json", "examples.json",
     }  # fmt: skip
     metrics = json.loads(Path(blessing.uri, "metrics.json").read_text())
     (gate,) = [gate for gate in read_gates(blessing.uri) if gate.name == "metric/accuracy"]
     assert metrics["accuracy"] == gate.value
 
 
-def test_without_the_evaluators_blessing_it_is_not(passing, model_artifact, tmp_path):
+def test_without_the_evaluators_blessing_it_is_not(release, passing, model_artifact, tmp_path):
     blessing = release(model_artifact, passing[0], standard_artifacts.ModelBlessing(), tmp_path / "blessing")
     assert blessing.get_int_custom_property("blessed") == 0
-    assert [gate.name for gate in read_gates(blessing.uri) if not gate.passed] == ["metric/blessing"]
+    assert [gate.name for gate in read_gates(blessing.uri) if gate.blocks] == ["metric/blessing"]
+
+
+def test_what_a_person_overrules_no_longer_blocks_and_is_kept(release, failing, model_artifact, tmp_path):
+    evaluation, model_blessing = failing
+    gates = [gate for gate in quality_gates(evaluation.uri, False) if gate.name != "metric/blessing"]
+    reasons = {gate.name: "the table changed on purpose" for gate in gates}
+    blessing = release(model_artifact, evaluation, model_blessing, tmp_path / "blessing", overrules=reasons)
+    assert blessing.get_int_custom_property("blessed") == 1
+    kept = json.loads(blessing.get_string_custom_property("overruled"))
+    assert kept["metric/accuracy"] == "the table changed on purpose"
+    assert "the table changed on purpose" in kept["metric/blessing"]
+    ruled = {gate.name: gate for gate in read_gates(blessing.uri)}
+    assert not ruled["metric/accuracy"].passed
+    (one, *others) = reasons
+    fewer = {name: reasons[name] for name in others}
+    blessing = release(model_artifact, evaluation, model_blessing, tmp_path / "fewer", overrules=fewer)
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert {gate.name for gate in read_gates(blessing.uri) if gate.blocks} == {one, "metric/blessing"}

@@ -81,9 +81,10 @@ def test_what_follows_the_data_gate_runs_under_its_blessing(spec):
     conditions = {name: task.trigger_policy.condition for name, task in spec.root.dag.tasks.items()}
     behind = NODES[NODES.index("Transform") :]
     assert sorted(name for name, condition in conditions.items() if condition) == sorted(behind)
-    assert set(map(conditions.get, behind)) == {
-        "(inputs.artifacts['_DataGate.blessing'].artifacts[0].metadata['blessed'] == 1.0)"
-    }
+    blessed = "(inputs.artifacts['{}'].artifacts[0].metadata['blessed'] == 1.0)"
+    assert conditions["Transform"] == blessed.format("_DataGate.blessing")
+    assert conditions["Pusher"] == blessed.format("data_blessing")  # which it reads besides
+    assert set(map(conditions.get, behind)) == {conditions["Transform"], conditions["Pusher"]}
 
 
 def test_what_is_live_is_looked_up_at_run_time(spec):

@@ -1,0 +1,153 @@
+"""Texts as numbered words, and what a version remembers of the words that it was trained on."""
+
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MAX_VOCABULARY = 50_000
+_NO_WORD = r"[^\p{L}\p{N}]+"
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of texts, folded in case.
+
+    Attributes:
+        ids: int32 `(words,)`, of all texts one behind the other.
+        offsets: int64 `(texts + 1,)`: text i has the words `ids[offsets[i]:offsets[i + 1]]`.
+        vocabulary: string `(ids,)`.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    vocabulary: pa.Array
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 `(texts,)`: words of each text."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """int64 `(words,)`: the text that each word stands in."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
+
+    def part(self, start: int, stop: int) -> "Words":
+        """The texts from `start` to before `stop`, with the same numbers."""
+        first, last = self.offsets[start], self.offsets[stop]
+        return Words(self.ids[first:last], self.offsets[start : stop + 1] - first, self.vocabulary)
+
+
+def words_of(texts: Sequence[pa.Array]) -> list[Words]:
+    """Numbers the words of several columns by one vocabulary.
+
+    Args:
+        texts: string `(rows,)` each.
+
+    Returns:
+        In the same order.
+    """
+    joined = pc.fill_null(pa.concat_arrays(list(texts)), "")
+    split = pc.split_pattern(pc.utf8_trim(pc.replace_substring_regex(pc.utf8_lower(joined), _NO_WORD, " "), " "), " ")
+    encoded = split.flatten().dictionary_encode()
+    ids = encoded.indices.to_numpy(zero_copy_only=False)
+    vocabulary = encoded.dictionary
+    offsets = split.offsets.to_numpy().astype(np.int64) - split.offsets[0].as_py()
+    nothing = pc.index(vocabulary, "").as_py()
+    if nothing >= 0:  # an empty text is split into one empty word
+        kept = ids != nothing
+        offsets = np.concatenate([[0], np.cumsum(kept)])[offsets]
+        ids = ids[kept]
+    whole = Words(ids, offsets, vocabulary)
+    borders = np.cumsum([0, *map(len, texts)])
+    return [whole.part(start, stop) for start, stop in itertools.pairwise(borders)]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is remembered of the texts of one feature's train split.
+
+    Attributes:
+        texts: how many had a word.
+        words: how many words they had.
+        once: how many words occurred once.
+        lengths: texts by their number of words: 1, 2 to 3, 4 to 7, …
+        vocabulary: the most frequent words.
+        unlisted: occurrences of all other words.
+    """
+
+    texts: int
+    words: int
+    once: int
+    lengths: list[int]
+    vocabulary: list[str]
+    unlisted: int
+
+    @property
+    def expected_unseen(self) -> float:
+        """Share of words in new texts of the same kind that are not in `vocabulary`.
+
+        Good 1953: words never seen have together the share that words seen once have.
+        """
+        return (self.once + self.unlisted) / self.words if self.words else 1.0
+
+
+def profile_of(words: Words) -> Profile:
+    """Sums up the texts of one feature."""
+    counts = np.bincount(words.ids, minlength=len(words.vocabulary))
+    order = np.argsort(-counts, kind="stable")
+    listed = order[: min(MAX_VOCABULARY, int((counts > 0).sum()))]
+    return Profile(
+        texts=int((words.lengths > 0).sum()),
+        words=len(words.ids),
+        once=int((counts == 1).sum()),
+        lengths=length_histogram(words).tolist(),
+        vocabulary=words.vocabulary.take(pa.array(listed)).to_pylist(),
+        unlisted=int(len(words.ids) - counts[listed].sum()),
+    )
+
+
+def length_histogram(words: Words) -> np.ndarray:
+    """int64 `(16,)`: texts by their number of words, each bin twice as wide as the one before it."""
+    lengths = words.lengths[words.lengths > 0]
+    return np.bincount(np.minimum(np.log2(np.maximum(lengths, 1)).astype(int), 15), minlength=16)
+
+
+def unseen_share(words: Words, profile: Profile) -> tuple[float, list[str]]:
+    """Share of the words that a profile does not list, and the most frequent of them."""
+    counts = np.bincount(words.ids, minlength=len(words.vocabulary))
+    known = pc.is_in(words.vocabulary, pa.array(profile.vocabulary, pa.string())).to_numpy(zero_copy_only=False)
+    new = np.where(known, 0, counts)
+    most = [at for at in np.argsort(-new, kind="stable")[:5] if new[at]]
+    return float(new.sum() / max(len(words.ids), 1)), words.vocabulary.take(pa.array(most, pa.int64())).to_pylist()
+
+
+def divergence(these: np.ndarray, those: np.ndarray) -> float:
+    """Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common): Lin 1991, eq. 4.1."""
+    p, q = these / max(these.sum(), 1), those / max(those.sum(), 1)
+    middle = (p + q) / 2
+
+    def entropy(shares: np.ndarray) -> float:
+        return -math.fsum(share * math.log2(share) for share in shares if share > 0)
+
+    return max(entropy(middle) - (entropy(p) + entropy(q)) / 2, 0.0)
+
+
+def write_profiles(path: Path, profiles: Mapping[str, Profile]) -> None:
+    """Writes the profiles of all text features."""
+    text = json.dumps({name: asdict(profile) for name, profile in profiles.items()}, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_profiles(path: Path) -> dict[str, Profile]:
+    """Reads what `write_profiles` wrote; empty where there is no file."""
+    if not path.exists():
+        return {}
+    return {name: Profile(**fields) for name, fields in json.loads(path.read_text(encoding="utf-8")).items()}

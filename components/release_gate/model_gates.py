@@ -1,0 +1,191 @@
+"""All gates on what a model answers: one fresh process, in which the candidate and the live version are asked."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from components.gates import Gate
+from components.release_gate.cost import cost_gates
+from components.release_gate.explained_rows import write_explained
+from components.release_gate.explanation import EXPLAINED, attention_gates
+from components.release_gate.flips import flip_gates, groups_of
+from components.release_gate.fresh_process import RESULT_FILE, FreshProcess, QuestionError, fresh_process
+from components.release_gate.options import EXAMPLES_FILE, ReleaseGateOptions
+from components.release_gate.resampling import Noise, metrics_of, noise_of
+from components.release_gate.robustness import invariance_gates, robustness_gates
+from components.release_gate.sample import Answers, Model, Sample, read_sample
+from components.release_gate.sanity import (
+    calibration_gates,
+    constant_gates,
+    fairness_gates,
+    majority_gates,
+    train_gap_gates,
+)
+from components.release_gate.serving_check import serving_gates
+
+_logger = logging.getLogger("attention")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is judged, and what is at hand for it.
+
+    Attributes:
+        directory: its SavedModel.
+        live: that of the live version; None if nothing is live.
+        live_version: its number.
+        test_files: gzipped TFRecords of tf.Example.
+        training: the Trainer's `training.json`, if there is one.
+    """
+
+    directory: Path
+    live: Path | None
+    live_version: int
+    test_files: list[str]
+    training: Path | None = None
+
+
+@dataclass
+class Verdict:
+    """What came of the questions.
+
+    Attributes:
+        gates: all but those on metrics.
+        noise: metric → what chance does to its change against the live version.
+        by_slice: slice → metrics; all rows are `""`. As given, or of the rows that were asked.
+        live: the live version's metrics of the rows that were asked.
+        seconds: that each request of one row took.
+    """
+
+    gates: list[Gate] = field(default_factory=list)
+    noise: dict[str, Noise] = field(default_factory=dict)
+    by_slice: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    live: dict[str, float] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+
+def judge(
+    candidate: Candidate,
+    by_slice: Mapping[str, Mapping[str, float]] | None,
+    directory: Path,
+    options: ReleaseGateOptions,
+) -> Verdict:
+    """Makes all gates but those on metrics, in one fresh process.
+
+    Args:
+        candidate: what is judged.
+        by_slice: slice → metrics over the whole test split; all rows are `""`. None: measure them on the rows asked.
+        directory: gets `replay.json`, `ops.json`, `deletion.json` and `examples.json`.
+        options: limits, heads, features.
+    """
+    limits = options.gates
+    verdict = Verdict(by_slice=by_slice or {})
+    result_file = directory / RESULT_FILE
+    with fresh_process(candidate.directory, result_file, options.timeout_seconds) as process:
+        sample = read_sample(candidate.test_files, options.features, options.heads, limits.rows)
+        served = serving_gates(process, directory, options)
+        load_seconds = served[0].value if served[0].passed else None
+        _ask(process, candidate, sample, directory, options, verdict)
+    overall, columns = verdict.by_slice.get("", {}), limits.fairness.columns
+    if columns is None:
+        columns = [each[0] for each in options.slices if len(each) == 1]
+    verdict.gates = [
+        *served,
+        *calibration_gates(overall, options.heads, limits.calibration),
+        *majority_gates(overall, options.heads, limits.sanity),
+        *train_gap_gates(candidate.training, limits.sanity),
+        *fairness_gates(verdict.by_slice, overall, options.heads, columns, limits.fairness),
+        *verdict.gates,
+        *cost_gates(candidate.directory, load_seconds, verdict.seconds, limits.cost),
+    ]
+    return verdict
+
+
+def _ask(
+    process: FreshProcess,
+    candidate: Candidate,
+    sample: Sample,
+    directory: Path,
+    options: ReleaseGateOptions,
+    verdict: Verdict,
+) -> None:
+    """Makes the gates that ask about rows; what fails to answer does not pass."""
+    limits, gates = options.gates, verdict.gates
+    if not sample.num_rows:
+        gates.append(Gate("answers", False, 0, 1, "The test split has no rows, so the model cannot be asked."))
+        return
+    model = Model(process, candidate.directory, options.heads)
+    try:
+        ours = model.answers(model.outputs(sample.columns)[0])
+        lacking = sorted(set(options.heads) - set(ours))
+        if lacking:
+            why = f"The model does not answer {', '.join(f'`{name}`' for name in lacking)}."
+            gates.append(Gate("answers", False, len(lacking), 0, why))
+            return
+        verdict.by_slice = verdict.by_slice or _measured(sample, ours, options)
+        gates += constant_gates(sample, ours, limits.sanity)
+        invariances, verdict.seconds = invariance_gates(model, sample, limits.cost.requests, limits.robustness)
+        gates += invariances
+        gates += robustness_gates(model, sample, limits.robustness)
+        explained = model.outputs(sample.columns, "explain")[0]
+        gates += attention_gates(model, sample, explained, directory, limits.attention)
+        if set(explained) >= EXPLAINED:
+            write_explained(sample, explained, ours, directory / EXAMPLES_FILE)
+    except QuestionError as error:
+        why = f"The model could not be asked about {sample.num_rows:,} rows of the test split: {error}."
+        gates.append(Gate("answers", False, None, None, why))
+        return
+    _compare(process, candidate, sample, ours, options, verdict)
+    _logger.info("ReleaseGate asked about %s rows of the test split", f"{sample.num_rows:,}")
+
+
+def _measured(
+    sample: Sample, answers: Mapping[str, Answers], options: ReleaseGateOptions
+) -> dict[str, dict[str, float]]:
+    """Slice → metrics of the rows themselves."""
+    groups = {"": np.ones(sample.num_rows, bool)}
+    for columns in options.slices:
+        groups |= groups_of(sample, columns)
+    weights = np.stack(list(groups.values())).astype(float)
+    result: dict[str, dict[str, float]] = {name: {} for name in groups}
+    for head, ours in answers.items():
+        for metric, values in metrics_of(sample.labels[head], ours, weights).items():
+            for name, value in zip(groups, values.tolist(), strict=True):
+                result[name][options.heads[head].metric(metric)] = value
+    return result
+
+
+def _compare(
+    process: FreshProcess,
+    candidate: Candidate,
+    sample: Sample,
+    ours: Mapping[str, Answers],
+    options: ReleaseGateOptions,
+    verdict: Verdict,
+) -> None:
+    """Adds what the live version answers to the same rows."""
+    limits = options.gates.flips
+    if candidate.live is None:
+        why = "No version is live yet, so there is nothing to flip from."
+        verdict.gates.append(Gate("flips", True, None, None, why, limits.severity))
+        return
+    live = Model(process, candidate.live, options.heads)
+    try:
+        theirs = live.answers(live.outputs(sample.columns)[0])
+    except QuestionError as error:
+        why = f"The live version {candidate.live_version} could not be asked: {error}."
+        verdict.gates.append(Gate("flips", False, None, limits.max, why, limits.severity))
+        return
+    for head, settings in options.heads.items():
+        if head in theirs and theirs[head].classes == ours[head].classes:
+            found = noise_of(sample.labels[head], ours[head], theirs[head], sample.split_rows, options.gates.confidence)
+            verdict.noise |= {settings.metric(name): each for name, each in found.items()}
+    verdict.live = _measured(sample, theirs, options)[""]
+    gates = flip_gates(sample, ours, theirs, options.slices, candidate.live_version, limits)
+    if live.missing:
+        told = f" It wants {', '.join(live.missing)}, too, which the rows do not have."
+        gates = [Gate(**{**vars(gate), "why": gate.why + told}) for gate in gates]
+    verdict.gates += gates

@@ -1,0 +1,200 @@
+"""A few hundred real rows, each time with one fault put in: the right gate finds it and shows the right rows."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from components.data_gate.row_gates import row_gates
+from components.pusher.versions import TEXT_PROFILE_FILE
+from components.schema_gen.options import ValidationOptions
+from pipeline import assets
+
+FEATURES = {"review": "text", "age": "number", "department": "category"}
+LABELS = {"label": "category"}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """900 rows of the demo table, each with a text of its own."""
+    table = pa.parquet.read_table(assets.fetch("reviews"))
+    columns = {
+        "review": "Review Text",
+        "age": "Age",
+        "department": "Department Name",
+        "label": "Recommended IND",
+        "rating": "Rating",
+    }
+    listed = table.select(list(columns.values())).rename_columns(list(columns)).slice(0, 1100).to_pylist()
+    unique = {row["review"]: row for row in listed if row["review"]}
+    return [
+        {**row, "label": str(row["label"]), "age": float(row["age"]), "rating": float(row["rating"])}
+        for row in list(unique.values())[:900]
+    ]
+
+
+@pytest.fixture
+def judge(rows, tables, tmp_path):
+    """Function of a change of the splits, and features, that gives the gates by name."""
+
+    def run(change=lambda splits: None, features=FEATURES, live=None, labels=LABELS, name="run", **options):
+        names = [*features, *labels]
+        splits = {"train": rows[:700], "eval": rows[700:800], "test": rows[800:]}
+        splits = {split: [dict(row) for row in part] for split, part in splits.items()}
+        change(splits)
+        chosen = {split: [{key: row[key] for key in names} for row in part] for split, part in splits.items()}
+        examples = tables.write_examples(tmp_path / name / "examples", chosen)
+        files = {
+            split: [f"{examples.uri}/Split-{split}/data_tfrecord-00000-of-00001.gz"]
+            for split in ("train", "eval", "test")
+        }
+        gates = row_gates(files, features, labels, tmp_path / name, live, 7, ValidationOptions(**options))
+        return {gate.name: gate for gate in gates}
+
+    return run
+
+
+def failed(gates):
+    return {name for name, gate in gates.items() if not gate.passed}
+
+
+def test_real_rows_pass(judge, tmp_path):
+    gates = judge()
+    assert not failed(gates), gates
+    assert set(gates) == {
+        *(f"{kind}/{split}" for kind in ("duplicates", "near_duplicates") for split in ("eval", "test")),
+        *("label_conflicts", "leak/review", "leak/age", "leak/department"),
+    }
+    again = judge(live=tmp_path / "run" / TEXT_PROFILE_FILE, name="again")
+    assert not failed(again), again
+    assert {"drift/review/length", "drift/review/unseen_words"} <= set(again)
+
+
+def copied(number):
+    """Rows of train stand in test, too, in other case and with other white space."""
+
+    def change(splits):
+        for row in splits["train"][:number]:
+            splits["test"].append({**row, "review": f"  {row['review'].upper()}  "})
+
+    return change
+
+
+def test_two_percent_of_copies_pass_and_one_more_does_not(judge):
+    assert not failed(judge(copied(2)))
+    gates = judge(copied(3), name="more")
+    assert failed(gates) == {"duplicates/test"}
+    gate = gates["duplicates/test"]
+    assert gate.blocks
+    assert gate.value == pytest.approx(3 / 103)
+    assert "3 of 103 rows (2.91%) say in every feature what a row of train says; allowed is 2.00%" in gate.why
+    assert len(gate.rows) == 3
+    assert all(row.startswith("review=") for row in gate.rows)
+
+
+def test_texts_with_a_word_changed_are_near_duplicates(judge, rows):
+    def change(splits):
+        for row in long:
+            words = row["review"].split()
+            splits["eval"].append({**row, "review": " ".join(["Well,", *words[1:]]), "age": 99.0})
+
+    long = [row for row in rows[:700] if len(row["review"].split()) >= 30][:8]
+    gates = judge(change)
+    assert failed(gates) == {"near_duplicates/eval"}
+    gate = gates["near_duplicates/eval"]
+    assert not gate.blocks  # a warning
+    assert gate.value == pytest.approx(8 / 108)
+    assert " ~ review=" in gate.rows[0]
+
+
+def test_flipped_labels_of_equal_rows_are_named(judge):
+    def change(splits, number=15):
+        again = [{**row, "review": row["review"].lower()} for row in splits["train"][:number] for _ in range(2)]
+        splits["train"] += again
+        for row in splits["train"][:number]:
+            row["label"] = "1" if row["label"] == "0" else "0"
+
+    gates = judge(change)
+    assert failed(gates) == {"label_conflicts"}
+    gate = gates["label_conflicts"]
+    assert gate.value == pytest.approx(15 / 730)
+    assert gate.blocks
+    assert len(gate.rows) == 3
+    assert all(re.match(r"label='[01]', .*; elsewhere label='[01]'$", row) for row in gate.rows)
+    assert not failed(judge(lambda splits: change(splits, 14), name="fewer"))
+
+
+def test_the_rating_gives_the_recommendation_away(judge):
+    gates = judge(features={**FEATURES, "rating": "number"})
+    assert failed(gates) == {"leak/rating"}
+    gate = gates["leak/rating"]
+    assert gate.blocks
+    assert gate.value > gate.limit > 0.5
+    assert "where `rating` is 5, `label` is '1'" in gate.why
+    assert "leave it out" in gate.why
+    assert not failed(judge(features={**FEATURES, "rating": "number"}, max_leak=0.9, name="allowed"))
+
+
+def test_a_word_in_the_text_gives_the_label_away(judge):
+    def change(splits):
+        for row in (row for split in splits.values() for row in split if row["label"] == "0"):
+            row["review"] += " zzreturn"
+
+    gates = judge(change)
+    assert failed(gates) == {"leak/review"}
+    assert "has the word 'zzreturn'" in " ".join(gates["leak/review"].rows)
+
+
+def test_a_number_that_is_another_in_disguise_gives_it_away(judge):
+    noise = np.random.default_rng(0)
+
+    def change(splits):
+        for row in (row for split in splits.values() for row in split):
+            row["stars"] = row["rating"] * 10 + float(noise.normal())
+
+    features = {**FEATURES, "stars": "number"}
+    gates = judge(change, features=features, labels={"rating": "number"})
+    assert failed(gates) == {"leak/stars"}
+    assert gates["leak/stars"].value > 0.95
+    assert "on average" in gates["leak/stars"].why
+
+
+def test_texts_of_another_kind_drift(judge, tmp_path):
+    judge()
+    live = tmp_path / "run" / TEXT_PROFILE_FILE
+
+    def cut(splits):
+        for row in splits["train"]:
+            row["review"] = " ".join(row["review"].split()[:3])
+
+    def scramble(splits):
+        for row in splits["train"]:
+            row["review"] = " ".join(
+                word[::-1] if index % 4 == 0 else word for index, word in enumerate(row["review"].split())
+            )
+
+    assert "drift/review/length" in failed(judge(cut, live=live, name="cut"))
+    gates = judge(scramble, live=live, name="scrambled")
+    assert failed(gates) == {"drift/review/unseen_words"}
+    assert gates["drift/review/unseen_words"].value == pytest.approx(0.2, abs=0.07)
+    assert "Most frequent: " in gates["drift/review/unseen_words"].why
+
+
+def test_what_cannot_be_measured_does_not_pass(judge, tmp_path):
+    def empty(splits):
+        splits["eval"], splits["test"] = [], []
+
+    gates = judge(empty)
+    assert failed(gates) == {"leak"}
+    gates = judge(live=tmp_path / "nowhere.json", name="no_record")
+    assert failed(gates) == {"drift/review"}
+    assert "`validation.severity.drift: warn`" in gates["drift/review"].why
+
+
+def test_rows_without_texts_repeat_by_nature_and_only_warn(judge):
+    gates = judge(features={"department": "category"})
+    assert gates["duplicates/test"].value == 1
+    assert not gates["duplicates/test"].blocks
+    assert not gates["label_conflicts"].blocks
