@@ -53,6 +53,7 @@ def run_fn(fn_args: "FnArgs") -> None:
         RuntimeError: Keras is not Keras 3.
         ValueError: there is nothing to learn or nothing to evaluate on.
         FloatingPointError: the loss is not finite.
+        MemoryError: a batch does not fit into the memory of the device.
     """
     require_keras_3()
     spec = ModelSpec.model_validate_json(fn_args.custom_config[SPEC_KEY])
@@ -65,6 +66,7 @@ def run_fn(fn_args: "FnArgs") -> None:
         for name, head in spec.heads.items()
     }
     _check_labels(spec, train_split, eval_split)
+    _tell_missing_classes({name: target for name, target in targets.items() if target.classes}, eval_split)
 
     keras.utils.set_random_seed(spec.train.seed)
     if not spec.train.jit_compile:  # XLA has no such promise
@@ -84,7 +86,10 @@ def run_fn(fn_args: "FnArgs") -> None:
     checkpoint_dir = os.path.join(base_dir, fingerprint)
     log_dir = fn_args.model_run_dir
     layers = _layer_plan(network, spec)
-    outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, log_dir, **layers)
+    try:
+        outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, log_dir, **layers)
+    except tf.errors.ResourceExhaustedError:
+        raise MemoryError(_out_of_memory(spec)) from None
     _log.info(
         "Trained %d epochs in %.0f s, %.0f rows/s; kept epoch %d",
         len(outcome.curve),
@@ -139,6 +144,15 @@ def _layer_plan(network: keras.Model, spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def _out_of_memory(spec: ModelSpec) -> str:
+    longest = max((feature.max_len for feature in spec.of_type("text").values()), default=0)
+    return (
+        "A batch does not fit into the memory of the device. Halve `train.batch_size` and double "
+        "`train.gradient_accumulation_steps`, which gives the same steps, or lower `max_len` of the text features. "
+        f"Received: train.batch_size={spec.train.batch_size}, max_len={longest}"
+    )
+
+
 def _check_labels(spec: ModelSpec, train_split: Split, eval_split: Split) -> None:
     for name in (name for name, label_type in spec.label_types.items() if label_type != "number"):
         for split_name, split in (("train", train_split), ("eval", eval_split)):
@@ -148,6 +162,22 @@ def _check_labels(spec: ModelSpec, train_split: Split, eval_split: Split) -> Non
                     f"Every class of `{name}` must occur in the train split that Transform has read. "
                     f"Received: {unseen} of {len(split)} rows of the {split_name} split with another class"
                 )
+
+
+def _tell_missing_classes(targets: dict[str, Target], eval_split: Split) -> None:
+    """Says which classes nothing can be said of, for no row of the eval split has them."""
+    for name, target in targets.items():
+        labels = eval_split.labels[name]
+        seen = np.any(labels, axis=0) if labels.ndim == 2 else np.isin(np.arange(len(target.classes)), labels)
+        missing = [each for each, occurs in zip(target.classes, seen.tolist(), strict=True) if not occurs]
+        if missing:
+            _notices.warning(
+                "The eval split lacks %d of the %d classes of `%s`, so the best epoch is chosen without them: %s",
+                len(missing),
+                len(target.classes),
+                name,
+                ", ".join(missing[:10]) + (", …" if len(missing) > 10 else ""),
+            )
 
 
 def _fingerprint(

@@ -46,11 +46,11 @@ def _gates(step: Step) -> tuple[str, bool]:
     warned = [gate for gate in gates if not gate.passed and not gate.blocks]
     if not closed:
         warnings = "".join(
-            f"; {f'overruled ({gate.overruled})' if gate.overruled else 'warning'}: {gate.name}: {gate.why}"
+            f" {f'Overruled ({gate.overruled})' if gate.overruled else 'Warning'}: {gate.name}: {gate.why}"
             for gate in warned
         )
-        return f"{len(gates) - len(warned)} gates passed{warnings}", False
-    return "; ".join(f"{gate.name}: {gate.why}" for gate in closed), True
+        return f"{len(gates) - len(warned)} gates passed.{warnings}", False
+    return " ".join(f"{gate.name}: {gate.why}" for gate in closed), True
 
 
 def _transform(step: Step) -> tuple[str, bool]:
@@ -88,7 +88,8 @@ def _evaluator(step: Step) -> tuple[str, bool]:
     shown = [name for name in metrics if name.rpartition("/")[2] in _SHOWN_METRICS]
     text = ", ".join(f"{name} {metrics[name]:.4f}" for name in sorted(shown, key=_by_head))
     rows = next((value for name, value in metrics.items() if name.rpartition("/")[2] == "example_count"), 0)
-    return f"{int(rows):,} test rows: {text}", not blessed
+    verdict = "" if blessed else "; not all limits are met: ReleaseGate weighs by how much"
+    return f"{int(rows):,} test rows: {text}{verdict}", False
 
 
 _SHOWN_METRICS = (

@@ -9,6 +9,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models.encoders.bert import load_reader
 from models.spec import BertOptions
@@ -105,6 +106,21 @@ def test_a_class_that_only_eval_has_is_refused(spec, fn_args, tmp_path):
     pattern = write_split(tmp_path / "Split-eval", [*rows, {**rows[0], "label": "perhaps"}])
     with pytest.raises(ValueError, match="1 of 10 rows of the eval split"):
         run_fn(fn_args(tmp_path, spec, eval_files=[pattern]))
+
+
+def test_a_class_that_eval_lacks_is_named_and_so_is_want_of_memory(spec, fn_args, tmp_path, caplog, monkeypatch):
+    pattern = write_split(tmp_path / "Split-eval", [row for row in make_rows(20, seed=6) if row["label"] == "yes"])
+
+    def out_of_memory(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[64,4,128,128]")
+
+    monkeypatch.setattr("models.trainer.train", out_of_memory)
+    with (
+        caplog.at_level("INFO", logger="attention"),
+        pytest.raises(MemoryError, match=r"Halve `train.batch_size`.*Received: train.batch_size=16, max_len=16"),
+    ):
+        run_fn(fn_args(tmp_path, spec, eval_files=[pattern]))
+    assert "lacks 1 of the 2 classes of `label`, so the best epoch is chosen without them: no" in caplog.text
 
 
 def test_an_empty_eval_split_is_refused(spec, fn_args, tmp_path):
