@@ -63,7 +63,7 @@ def show(config: PipelineConfig, workspace: Workspace, run_id: str, as_json: boo
     console = Console(highlight=False)
     colour = COLOURS.get(run.verdict, "yellow")
     console.print(f"[bold]{run.run_id}[/]: [{colour}]{run.verdict}[/] {escape(run.why)}")
-    console.print(f"config: {escape(run.config_uri)}")
+    console.print(f"config: {escape(run.config_uri)}", soft_wrap=True)
     rows = run.rows
     console.print(f"rows: read {rows['read']:,}, used {rows['used']:,}, quarantined {rows['quarantined']:,}")
     steps = Table("step", "state", "seconds", "error", box=None)

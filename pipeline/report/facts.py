@@ -26,10 +26,12 @@ class GateFact(Fact):
     limit: float | None
     why: str
     severity: Literal["block", "warn"]
+    rows: list[str] = Field([], description="Rows that decided, as a reader has them.")
+    overruled: str = Field("", description="The reason of the person who let it pass all the same.")
 
     @property
     def blocks(self) -> bool:
-        return not self.passed and self.severity == "block"
+        return not self.passed and self.severity == "block" and not self.overruled
 
 
 class SplitFact(Fact):

@@ -102,3 +102,13 @@ def test_a_browser_shows_it_without_scrolling_sideways(make_record, tmp_path, wi
     ).stdout
     (scrolled,) = re.findall(r"<title>(\d+)</title>", dom.split("<iframe")[0])
     assert int(scrolled) <= width
+
+
+def test_a_gate_shows_the_rows_that_decided_and_who_let_it_pass(make_record):
+    gate = {"name": "leak/age", "passed": False, "value": 0.9, "limit": 0.5, "why": "It leaks.", "severity": "block"}
+    shown = make_record(gates=[{**gate, "rows": ["age=7, text=fine"], "overruled": "known before the label"}])
+    text = "".join(Page(render_page(shown)).text)
+    assert "age=7, text=fine" in text
+    assert "Overruled: known before the label" in text
+    assert "closed" not in text
+    assert "overruled: `leak/age`" in render_summary(shown)
