@@ -208,17 +208,19 @@ predict_pb2.PredictRequest().inputs["x"].dtype = 1
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_the_client_is_ready_in_300_ms():
+def test_the_client_is_ready_soon_after_the_libraries_it_needs():
+    # A ratio within one process, of processor time: together under 0.2 s on an idle machine, twice that on a busy one.
     code = """
 import time
 started = time.process_time()
+import google.protobuf.message, grpc, numpy
+libraries = time.process_time() - started
 from deploy.serving.client import PredictionClient
 PredictionClient("localhost:1", "m").close()
-print(time.process_time() - started)
+print((time.process_time() - started) / libraries)
 """
 
-    def seconds():
+    def ratio():
         return float(subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True).stdout)
 
-    # Of its own processor time, and once of several: the machine may be busy with something else.
-    assert any(seconds() < 0.3 for _ in range(20))
+    assert min(ratio() for _ in range(5)) < 2.5
