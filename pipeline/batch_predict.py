@@ -115,22 +115,11 @@ def _plan(table: str, options: Any) -> list[Any]:
     from components.example_gen.errors import InputDataError
     from components.example_gen.files import matching_files
     from components.example_gen.inputs import resolve_inputs
-    from components.example_gen.plan import data_files, plan_file
+    from components.example_gen.plan import data_files, plan_files
 
     base, ((_, pattern),) = resolve_inputs(table)
     paths = data_files(matching_files(os.path.join(base, pattern)))
-    units = [
-        unit
-        for path in paths
-        for unit in plan_file(
-            path,
-            path.removeprefix(base).lstrip("/"),
-            options.used_columns(),
-            format=options.format,
-            encoding=options.encoding,
-            delimiter=options.delimiter,
-        )
-    ]
+    units = plan_files(paths, base, options)
     if not units:
         raise InputDataError(f"`{table}` is empty.")
     return units

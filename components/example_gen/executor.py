@@ -21,7 +21,7 @@ from components.example_gen.gather import gather_quarantine, gather_reports, jud
 from components.example_gen.ingest import PARTS, IngestDoFn, split_uri
 from components.example_gen.inputs import WHOLE, shared_folder
 from components.example_gen.options import SPLITS, ExampleGenOptions, SplitRatio
-from components.example_gen.plan import data_files, plan_file
+from components.example_gen.plan import data_files, plan_files
 from components.example_gen.units import Unit
 
 _MAX_FILES_NAMED = 100
@@ -123,20 +123,7 @@ def _plan(exec_properties: dict[str, Any], options: ExampleGenOptions) -> list[U
     shared = shared_folder([os.path.dirname(path) for path in everything])
     units: list[Unit] = []
     for name, paths in found.items():
-        weights = split_weights(name, list(found), options.split)
-        for path in paths:
-            planned = plan_file(
-                path,
-                path.removeprefix(shared).lstrip("/"),
-                options.used_columns(),
-                format=options.format,
-                encoding=options.encoding,
-                delimiter=options.delimiter,
-                splits=weights,
-            )
-            if not planned:
-                _logger.warning("ExampleGen leaves out `%s`: it is empty.", path)
-            units += planned
+        units += plan_files(paths, shared, options, split_weights(name, list(found), options.split))
     if not units:
         raise InputDataError(f"{' and '.join(f'`{path}`' for path in everything[:3])} is empty.")
     return units

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from components.example_gen.dialect import Dialect, sniff_dialect
 from components.example_gen.errors import InputDataError
 from components.example_gen.files import compression_of, local_copy, open_bytes
-from components.example_gen.options import Format
+from components.example_gen.options import ExampleGenOptions, Format
 from components.example_gen.readers.csv_reader import read_header
 from components.example_gen.readers.json_lines import json_keys
 from components.example_gen.readers.parquet import check_types, row_group_runs
@@ -45,6 +45,37 @@ def data_files(paths: Sequence[str]) -> list[str]:
         if path not in known:
             _logger.warning("ExampleGen leaves out `%s`: its name is not that of a table.", path)
     return known
+
+
+def plan_files(
+    paths: Sequence[str], folder: str, options: ExampleGenOptions, splits: tuple[tuple[str, int], ...] = ()
+) -> list[Unit]:
+    """Cuts files into units; an empty one is left out, and that is logged.
+
+    Args:
+        paths: of the files.
+        folder: that they share; messages and quarantine name a file by its path below it.
+        options: how the table is written, and which columns are wanted.
+        splits: that the rows are dealt out to, with their weights.
+
+    Raises:
+        InputDataError: as of `plan_file`.
+    """
+    units = []
+    for path in paths:
+        planned = plan_file(
+            path,
+            path.removeprefix(folder).lstrip("/"),
+            options.used_columns(),
+            format=options.format,
+            encoding=options.encoding,
+            delimiter=options.delimiter,
+            splits=splits,
+        )
+        if not planned:
+            _logger.warning("ExampleGen leaves out `%s`: it is empty.", path)
+        units += planned
+    return units
 
 
 def plan_file(
