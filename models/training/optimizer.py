@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from models.spec import TrainOptions
@@ -12,9 +13,43 @@ from models.spec import TrainOptions
 UNDECAYED = ["bias", "gamma", "beta"]
 """Names of the variables without weight decay: biases, and scale and centre of a norm."""
 
+
+def _in_one_kernel(optimizer_class: Any) -> Any:
+    """Derives an Adam that updates a variable by one kernel of TensorFlow: half the time of Keras's dozen passes.
+
+    Args:
+        optimizer_class: Adam or AdamW of Keras, whose formula it keeps (Kingma and Ba 2015, before section 2.1).
+    """
+
+    class OneKernel(optimizer_class):
+        def update_step(self, gradient, variable, learning_rate):
+            number = self._get_variable_index(variable)
+            dtype = variable.dtype
+            steps = ops.cast(self.iterations + 1, dtype)
+            beta_1, beta_2 = ops.cast(self.beta_1, dtype), ops.cast(self.beta_2, dtype)
+            weights, momentum, velocity = (
+                each.value if isinstance(each, keras.Variable) else each
+                for each in (variable, self._momentums[number], self._velocities[number])
+            )
+            tf.raw_ops.ResourceApplyAdam(
+                var=weights.handle,
+                m=momentum.handle,
+                v=velocity.handle,
+                beta1_power=ops.power(beta_1, steps),
+                beta2_power=ops.power(beta_2, steps),
+                lr=ops.cast(learning_rate, dtype),
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=ops.cast(self.epsilon, dtype),
+                grad=ops.cast(tf.convert_to_tensor(gradient), dtype),
+            )
+
+    return OneKernel
+
+
 _OPTIMIZERS = {
-    "adamw": keras.optimizers.AdamW,
-    "adam": keras.optimizers.Adam,
+    "adamw": _in_one_kernel(keras.optimizers.AdamW),
+    "adam": _in_one_kernel(keras.optimizers.Adam),
     "sgd": keras.optimizers.SGD,
     "lion": keras.optimizers.Lion,
     "adafactor": keras.optimizers.Adafactor,

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models.spec import TrainOptions
 from models.training.optimizer import make_optimizer
@@ -119,3 +120,27 @@ def test_a_variable_can_learn_at_its_own_rate():
     options = PLAIN.model_copy(update={"optimizer": "sgd"})
     assert step(options, rates={"dense/kernel": 0.25}) == pytest.approx(1 - 0.025)
     assert step(options, rates={"other": 0.25}) == pytest.approx(1 - 0.1)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adam_in_one_kernel_steps_as_that_of_keras_does(name):
+    """Dense gradients, and those of an embedding of which a step sees few rows, one of them twice."""
+    options = TrainOptions(
+        epochs=1, optimizer=name, learning_rate=0.1, weight_decay=0.3, warmup_ratio=0, schedule="constant", clip_norm=1
+    )
+    theirs = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[name](
+        learning_rate=0.1, weight_decay=0.3, global_clipnorm=1
+    )
+    random = np.random.default_rng(0)
+    start = [random.normal(size=shape).astype("float32") for shape in ((5, 3), (3, 2))]
+    seen = {}
+    for optimizer in (make_optimizer(options, steps_per_epoch=10), theirs):
+        variables = [keras.Variable(value, name=f"kernel_{number}") for number, value in enumerate(start)]
+        random = np.random.default_rng(1)
+        for _ in range(6):
+            rows = tf.IndexedSlices(random.normal(size=(3, 3)).astype("float32"), [4, 0, 4], [5, 3])
+            optimizer.apply([rows, random.normal(size=(3, 2)).astype("float32")], variables)
+        seen[optimizer] = [np.asarray(variable) for variable in variables]
+    for ours, other, before in zip(*seen.values(), start, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-4, atol=1e-5)
+        assert np.all(ours != before)
