@@ -15,6 +15,8 @@ SHOWN_ROWS = 3
 SHINGLE = 3
 MIN_WORDS = 8
 """Shorter texts resemble each other by chance."""
+MIN_EQUAL_WORDS = 4
+"""Shorter texts are equal by chance: `thank you` stands in many reviews."""
 SIMILAR = 0.8
 """Jaccard similarity of two texts' sets of shingles from which they are near-duplicates."""
 
@@ -28,7 +30,7 @@ def duplicate_gates(
     """Makes the gates `duplicates/<split>` and, where there are texts, `near_duplicates/<split>`.
 
     Rows of categories and numbers alone repeat by nature, so without texts a failed gate warns and no more; where there
-    are texts, rows with an empty one do not count.
+    are texts, rows with an empty one do not count, and those with a short one are nobody's duplicates.
 
     Args:
         tables: split → its rows; `train` is among them.
@@ -46,12 +48,23 @@ def duplicate_gates(
             continue
         twins = pc.fill_null(pc.index_in(keys[split], keys["train"]), -1).to_numpy(zero_copy_only=False)
         same = (twins >= 0) & counts
+        if words:
+            same &= words[split].lengths >= MIN_EQUAL_WORDS
         rows = [table.describe(at, _first_text(types)) for at in np.flatnonzero(same)[:SHOWN_ROWS]]
         severity = options.severity.duplicates if words else "warn"
         what = "say in every feature what a row of train says"
-        cure = "split by what they share (`data.split_by`), or leave out one of them"
+        cure = "split by what they share (`data.split_by`), leave out one of them, or raise `validation.max_%s`"
         gates.append(
-            _gate(f"duplicates/{split}", same.sum(), counts.sum(), options.max_duplicates, what, severity, rows, cure)
+            _gate(
+                f"duplicates/{split}",
+                same.sum(),
+                counts.sum(),
+                options.max_duplicates,
+                what,
+                severity,
+                rows,
+                cure % "duplicates",
+            )
         )
         if not words:
             continue
@@ -67,6 +80,7 @@ def duplicate_gates(
         what = f"have a text of at least {MIN_WORDS} words that is nearly one of train"
         severity = options.severity.near_duplicates
         limit = options.max_near_duplicates
+        cure %= "near_duplicates"
         gates.append(_gate(f"near_duplicates/{split}", near.sum(), counts.sum(), limit, what, severity, rows, cure))
     return gates
 
@@ -77,7 +91,7 @@ def conflict_gates(
     """Makes the gate `label_conflicts` of each label of classes: rows of train that are equal but for the label.
 
     A row conflicts if most rows that say the same have another label. Without texts a failed gate warns and no more;
-    where there are texts, rows with an empty one do not count. Where there are several labels, `/<label>` comes behind.
+    where there are texts, rows with an empty one do not count, and those with a short one do not conflict. Where there are several labels, `/<label>` comes behind.
 
     Args:
         train: its rows.
@@ -101,13 +115,15 @@ def conflict_gates(
         winners = sizes == most[pairs // number]
         best[pairs[winners] // number] = pairs[winners]
         odd = (best[groups] != pairs[pair_of_row]) & counts
+        if words is not None:
+            odd &= words.lengths >= MIN_EQUAL_WORDS
         rows = []
         for at in np.flatnonzero(odd)[:SHOWN_ROWS]:
             other = values.dictionary[int(best[groups[at]] % number)].as_py()
             rows.append(f"{train.describe(at, label)}; elsewhere {label}={other!r}")
         severity = options.severity.label_conflicts if words is not None else "warn"
         what = f"have another `{label}` than most rows of train that say the same"
-        cure = "mend the labels or leave such rows out"
+        cure = "mend the labels, leave such rows out, or raise `validation.max_label_conflicts`"
         name = f"label_conflicts/{label}" if len(labels) > 1 else "label_conflicts"
         limit = options.max_label_conflicts
         gates.append(_gate(name, odd.sum(), counts.sum(), limit, what, severity, rows, cure))

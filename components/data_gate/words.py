@@ -13,11 +13,13 @@ import pyarrow.compute as pc
 
 MAX_VOCABULARY = 50_000
 _NO_WORD = r"[^\p{L}\p{N}]+"
+_WORD_OF_ONE_CHARACTER = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
+"""Scripts that put no space between words."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of texts, folded in case.
+    """The words of texts, folded in case; where a script puts no space between words, each character is one.
 
     Attributes:
         ids: int32 `(words,)`, of all texts one behind the other.
@@ -55,7 +57,8 @@ def words_of(texts: Sequence[pa.Array]) -> list[Words]:
         In the same order.
     """
     joined = pc.fill_null(pa.concat_arrays(list(texts)), "")
-    split = pc.split_pattern(pc.utf8_trim(pc.replace_substring_regex(pc.utf8_lower(joined), _NO_WORD, " "), " "), " ")
+    spaced = pc.replace_substring_regex(pc.utf8_lower(joined), _WORD_OF_ONE_CHARACTER, r" \1 ")
+    split = pc.split_pattern(pc.utf8_trim(pc.replace_substring_regex(spaced, _NO_WORD, " "), " "), " ")
     encoded = split.flatten().dictionary_encode()
     ids = encoded.indices.to_numpy(zero_copy_only=False)
     vocabulary = encoded.dictionary

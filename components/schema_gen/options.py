@@ -62,7 +62,7 @@ class ValidationOptions(ValidationGroup):
     min_domain_mass: Share = Field(0.95, description="Share of a category's values that must be known from train.")
     min_rows: int = Field(1, ge=1, description="Least rows of every split.")
     min_rows_per_class: int = Field(1, ge=1, description="Least rows of every class in train.")
-    max_duplicates: Share = Field(0.02, description="Share of a split's rows that stand in train, too.")
+    max_duplicates: Share = Field(0.05, description="Share of a split's rows that stand in train, too.")
     max_near_duplicates: Share = Field(0.05, description="Share of a split's rows whose text nearly stands in train.")
     max_label_conflicts: Share = Field(0.02, description="Share of train's rows whose equals have another label.")
     max_leak: Share = Field(0.5, description="Share of the label's uncertainty that one feature alone may take away.")

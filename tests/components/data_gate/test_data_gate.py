@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import tensorflow_data_validation as tfdv
 from tfx.components.statistics_gen import stats_artifact_utils
@@ -303,3 +304,10 @@ def test_too_many_rows_in_quarantine_block_and_are_told_with_reasons(judge, clea
     assert gate.value == pytest.approx(2 / clean_table[0].get_int_custom_property("rows_read"))
     assert gate.limit == 0.001
     assert "`data.max_bad_ratio` allows 0.10%. Reasons: no label 2" in gate.why
+
+
+def test_where_no_spaces_are_each_character_is_a_word():
+    texts = pa.array(["北京欢迎你 Beijing welcomes", "ありがとう", None, "  "])
+    (words,) = words_of([texts])
+    assert words.lengths.tolist() == [7, 5, 0, 0]
+    assert [words.vocabulary[at].as_py() for at in words.ids[:7]] == ["北", "京", "欢", "迎", "你", "beijing", "welcomes"]

@@ -82,16 +82,27 @@ def copied(number):
     return change
 
 
-def test_two_percent_of_copies_pass_and_one_more_does_not(judge):
-    assert not failed(judge(copied(2)))
-    gates = judge(copied(3), name="more")
+def test_five_percent_of_copies_pass_and_one_more_does_not(judge):
+    assert not failed(judge(copied(5)))
+    gates = judge(copied(6), name="more")
     assert failed(gates) == {"duplicates/test"}
     gate = gates["duplicates/test"]
     assert gate.blocks
-    assert gate.value == pytest.approx(3 / 103)
-    assert "3 of 103 rows (2.91%) say in every feature what a row of train says; allowed is 2.00%" in gate.why
+    assert gate.value == pytest.approx(6 / 106)
+    assert "6 of 106 rows (5.66%) say in every feature what a row of train says; allowed is 5.00%" in gate.why
+    assert "or raise `validation.max_duplicates`" in gate.why
     assert len(gate.rows) == 3
     assert all(row.startswith("review=") for row in gate.rows)
+
+
+def test_short_texts_repeat_by_nature(judge):
+    def change(splits):
+        for split, number in (("train", 30), ("test", 30)):
+            row = splits[split][0]
+            splits[split] += [{**row, "review": "Love it, thanks!", "label": str(at % 2)} for at in range(number)]
+
+    gates = judge(change)
+    assert gates["duplicates/test"].value == gates["label_conflicts"].value == 0
 
 
 def test_texts_with_a_word_changed_are_near_duplicates(judge, rows):
