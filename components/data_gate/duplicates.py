@@ -91,7 +91,8 @@ def conflict_gates(
     """Makes the gate `label_conflicts` of each label of classes: rows of train that are equal but for the label.
 
     A row conflicts if most rows that say the same have another label. Without texts a failed gate warns and no more;
-    where there are texts, rows with an empty one do not count, and those with a short one do not conflict. Where there are several labels, `/<label>` comes behind.
+    where there are texts, rows with an empty one do not count, and those with a short one do not conflict. Where there
+    are several labels, `/<label>` comes behind.
 
     Args:
         train: its rows.
