@@ -1,5 +1,6 @@
 """One `PipelineConfig`: from a YAML file and `--set`, frozen, every fault told at once."""
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -335,7 +336,17 @@ def _describe(fault: Any) -> list[str]:
         "missing": "is needed and not there",
         "extra_forbidden": "is not a setting that is known here",
     }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
-    return [f"`{where}`: {text.rstrip('.')}.{received}"]
+    meant = _meant(path[-1]) if fault["type"] == "extra_forbidden" else ""
+    return [f"`{where}`: {text.rstrip('.')}.{received}{meant}"]
+
+
+def _meant(name: str) -> str:
+    """The setting of any group whose name is most like one that is not known."""
+    schema = json_schema()
+    groups = (schema, *schema["$defs"].values())
+    known = {setting: None for group in groups for setting in group.get("properties", ())}
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    return f" Did you mean `{found[0]}`?" if found else ""
 
 
 def _short(value: Any) -> str:
