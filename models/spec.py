@@ -175,6 +175,10 @@ class TrainOptions(Options):
     class_weights_beta: float = Field(0.999, ge=0, lt=1, description="Of effective_number: 0 is none.")
     early_stopping_patience: int = Field(2, ge=0, description="Epochs without a better eval accuracy; 0: never stop.")
     checkpoint_every_steps: int = Field(500, ge=1)
+    calibration: Literal["none", "temperature"] = Field(
+        "none",
+        description="temperature: probabilities are fitted to the eval split, of single-label heads; no label changes.",
+    )
     warm_start: Literal["none", "latest_blessed"] = Field(
         "none", description="latest_blessed: go on from the weights of the version that is live, if there is one."
     )

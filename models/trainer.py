@@ -22,6 +22,7 @@ from models.modalities import vocabulary_files
 from models.network import build_network
 from models.signatures import export_model
 from models.spec import SPEC_KEY, BertOptions, ModelSpec
+from models.training.calibration import calibrate
 from models.training.device import grow_gpu_memory, precision, require_keras_3
 from models.training.initial_embeddings import cooccurrence_embeddings
 from models.training.loop import Outcome, train
@@ -102,6 +103,8 @@ def run_fn(fn_args: "FnArgs") -> None:
         weights = network.get_weights()
         network = build_network(spec, sizes, targets)
         network.set_weights(weights)
+    if spec.train.calibration == "temperature":
+        outcome = dataclasses.replace(outcome, temperatures=calibrate(network, eval_split, spec))
     network.save(os.path.join(fn_args.model_run_dir, "model.keras"))
     _write_outcome(outcome, os.path.join(fn_args.model_run_dir, "training.json"))
     export_model(network, transform_output, spec, vocabularies, targets, fn_args.eval_files, fn_args.serving_model_dir)

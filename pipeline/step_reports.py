@@ -69,7 +69,8 @@ def _trainer(step: Step) -> tuple[str, bool]:
     measured = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name.startswith("val_"))
     return (
         f"{len(training['curve'])} epochs, the best {training['best_epoch']}: {measured}; "
-        f"{training['rows_per_second']:,.0f} rows/s",
+        f"{training['rows_per_second']:,.0f} rows/s"
+        + "".join(f"; temperature {value:.2f}" for value in training["temperatures"].values()),
         False,
     )
 

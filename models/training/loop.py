@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import keras
@@ -34,12 +34,14 @@ class Outcome:
         best_epoch: the epoch whose weights were kept, counted from 1.
         seconds: what this run of the training took.
         rows_per_second: rows trained on in one second of this run, its evaluations included.
+        temperatures: head → what its logits were divided by after the training, if that was asked for.
     """
 
     curve: list[dict[str, float]]
     best_epoch: int
     seconds: float
     rows_per_second: float
+    temperatures: dict[str, float] = field(default_factory=dict)
 
 
 def train(

@@ -61,6 +61,7 @@ class TrainingFact(Fact):
     best_epoch: int = Field(description="From 1; its weights are kept.")
     seconds: float
     rows_per_second: float
+    temperatures: dict[str, float] = Field(description="Head → what its logits were divided by to calibrate them.")
 
 
 class MetricFact(Fact):

@@ -37,7 +37,7 @@ def test_leaves_what_later_steps_need(trained):
     assert (extra / "classes.txt").read_text() == "no\nyes\n"
     assert (extra / "tf_serving_warmup_requests").stat().st_size > 0
     outcome = json.loads((trained / "run" / "training.json").read_text())
-    assert outcome.keys() == {"curve", "best_epoch", "seconds", "rows_per_second"}
+    assert outcome.keys() == {"curve", "best_epoch", "seconds", "rows_per_second", "temperatures"}
     assert len(outcome["curve"]) == 2
     assert keras.models.load_model(trained / "run" / "model.keras").output.keys() == {"logits", "attention"}
 
@@ -200,9 +200,11 @@ def test_a_bert_learns_from_the_top_where_it_is_unfrozen_gradually(
 
 def test_what_was_trained_in_half_precision_is_saved_in_float32(spec, fn_args, tmp_path, monkeypatch):
     monkeypatch.setattr("models.trainer.grow_gpu_memory", lambda: True)
-    mixed = spec.model_copy(update={"train": spec.train.model_copy(update={"mixed_precision": True, "epochs": 1})})
+    options = {"mixed_precision": True, "epochs": 1, "calibration": "temperature"}
+    mixed = spec.model_copy(update={"train": spec.train.model_copy(update=options)})
     run_fn(fn_args(tmp_path, mixed))
     assert keras.config.dtype_policy().name == "float32"
     network = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
     assert (tmp_path / "serving" / "saved_model.pb").exists()
+    assert json.loads((tmp_path / "run" / "training.json").read_text())["temperatures"]["label"] > 0

@@ -47,7 +47,8 @@ def test_all_faults_are_told_at_once_with_their_paths():
     lines = str(caught.value).splitlines()
     assert lines[0] == "mood.yaml has 4 faults:"
     assert "  `train.epochs`: Input should be greater than or equal to 1. Received: 0." in lines
-    assert "  `train.lerning_rate`: is not a setting that is known here. Received: 1. Did you mean `learning_rate`?" in lines
+    unknown = "is not a setting that is known here. Received: 1. Did you mean `learning_rate`?"
+    assert f"  `train.lerning_rate`: {unknown}" in lines
     assert any(line.startswith("  `data.label`") for line in lines)
     assert any(line.startswith("  `evaluation.gates`") for line in lines)
 

@@ -41,6 +41,7 @@ def record(classes=("no", HARD), **changes):
             "best_epoch": 2,
             "seconds": 61.0,
             "rows_per_second": 1234.5,
+            "temperatures": {"label": 1.25},
         },
         "metrics": [{"name": "accuracy", "value": 0.8, "live": 0.9, "limits": {"max_drop": 0.05}, "passed": False}],
         "heads": [
