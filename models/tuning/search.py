@@ -106,6 +106,12 @@ class Search(BaseTuner):
                 f"{_reason(trials[-1])}"
             )
 
+    def search_space_summary(self, extended: bool = False) -> None:
+        """Prints nothing: the config tells it."""
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Prints nothing: each trial was told when it ended."""
+
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[Found]:
         best = []
         for trial in self.oracle.get_best_trials(num_trials):

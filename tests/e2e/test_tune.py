@@ -13,10 +13,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 @pytest.fixture
 def config(small_config, reviews, tmp_path):
-    """Few rows, and rates of which one learns nothing."""
+    """Few rows, one feature, and rates of which one learns nothing."""
     raw = read_yaml(small_config)
     raw["data"]["input"] = str(write_csv(reviews.slice(0, 800), tmp_path / "reviews.csv"))
-    raw["train"] = {"epochs": 1, "learning_rate": 1e-9}
+    raw["features"] = {"review_text": raw["features"]["review_text"]}
+    raw["evaluation"] |= {"slices": [], "sanity": {"severity": "warn"}, "gates": {"accuracy": {"min": 0.5}}}
+    raw["train"] = {"epochs": 2, "batch_size": 32, "learning_rate": 1e-9}
     raw["tune"] = {"space": {"train.learning_rate": [1e-9, 5e-3]}, "trials": 2, "objective": "loss"}
     path = tmp_path / "reviews.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
