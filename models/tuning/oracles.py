@@ -45,11 +45,15 @@ def make_space(spec: ModelSpec, tune: TuneOptions) -> keras_tuner.HyperParameter
     for path, dimension in tune.space.items():
         given = [dimension.min, dimension.max] if isinstance(dimension, NumberRange) else dimension
         values = [value_at(with_values(spec, {path: value}), path) for value in given]
-        if not isinstance(dimension, NumberRange):
+        if isinstance(dimension, NumberRange):
+            make = space.Int if isinstance(values[0], int) else space.Float
+            make(path, *values, step=dimension.step, sampling=dimension.scale)
+        elif len(values) == 1:
+            space.Fixed(path, values[0])
+        elif isinstance(values[0], bool):  # which a Choice would make 0 and 1
+            space.Boolean(path)
+        else:
             space.Choice(path, values)
-            continue
-        make = space.Int if isinstance(values[0], int) else space.Float
-        make(path, *values, step=dimension.step, sampling=dimension.scale)
     return space
 
 

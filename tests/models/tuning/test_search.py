@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 
+import keras_tuner
 import pytest
 
-from models.search_space import tuned_values, with_values
+from models.search_space import TuneOptions, tuned_values, value_at, with_values
+from models.tuning.oracles import make_oracle
 from tests.models.tuning.killed_search import SPEC, TUNE, loss_of, search
 
 NOTICES = "attention.progress"
@@ -114,6 +116,29 @@ def test_no_trial_begins_when_the_time_is_over_which_a_kill_does_not_give_back(t
     assert len(trained_in(tmp_path)) == made
     search(tmp_path, tune.model_copy(update={"minutes": None, "trials": made + 1})).search()
     assert len(trained_in(tmp_path)) == made + 1
+
+
+def test_each_value_is_of_its_options_own_type_and_within_its_bounds():
+    space = {
+        "train.epochs": {"min": 1, "max": 9, "scale": "log"},
+        "train.batch_size": {"min": 16, "max": 64, "step": 16},
+        "train.learning_rate": ["1e-4", 1],
+        "train.clip_norm": {"min": 1, "max": 2, "step": 0.5},
+        "train.mixed_precision": [True, False],
+        "train.jit_compile": [True],
+        "train.optimizer": ["adam", "sgd"],
+    }
+    oracle = make_oracle(SPEC, TuneOptions(space=space), keras_tuner.Objective("val_accuracy", "max"))
+    assert {each.name for each in oracle.get_space().space} == set(space)
+    seen = [oracle.populate_space(str(number))["values"] for number in range(30)]
+    for path in space:
+        values = {value[path] for value in seen}
+        assert {type(value) for value in values} == {type(value_at(SPEC, path))}
+    assert {value["train.epochs"] for value in seen} <= set(range(1, 10))
+    assert {value["train.batch_size"] for value in seen} == {16, 32, 48, 64}
+    assert {value["train.clip_norm"] for value in seen} == {1.0, 1.5, 2.0}
+    assert {value["train.learning_rate"] for value in seen} == {1e-4, 1.0}
+    assert {value["train.mixed_precision"] for value in seen} == {True, False}
 
 
 def test_the_same_values_are_trained_once(tmp_path):
