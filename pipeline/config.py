@@ -42,6 +42,7 @@ from pipeline.config_groups import (
 from pipeline.kubeflow.options import KubeflowConfig
 from pipeline.notify.options import MetricsOptions, NotifyOptions
 from pipeline.schedule.options import ScheduleOptions
+from pipeline.track.options import TrackOptions
 from pipeline.tuning.space import space_faults
 
 FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
@@ -81,6 +82,7 @@ class PipelineConfig(Options):
     kubeflow: KubeflowConfig = KubeflowConfig()
     notify: NotifyOptions = NotifyOptions()
     metrics: MetricsOptions = MetricsOptions()
+    track: TrackOptions = TrackOptions()
 
     @model_validator(mode="before")
     @classmethod

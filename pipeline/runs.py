@@ -18,6 +18,7 @@ from pipeline import run_end
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
+from pipeline.track import weights_and_biases
 from pipeline.workspace import Workspace, WorkspaceBusyError, locked
 
 EXIT_USAGE = 2
@@ -94,6 +95,10 @@ def _run(
     overrules: Mapping[str, str],
     tune: bool,
 ) -> dict[str, Any]:
+    if config.track.wandb and not weights_and_biases.is_installed():
+        told = "`track.wandb` needs a package that is not here: pip install 'attention-pipeline[wandb]'."
+        console.say(f"[red]failed[/]: {escape(told)}")
+        return _nothing(told) | {"exit_code": EXIT_USAGE}
     with console.step("starting TensorFlow and TFX"):
         from pipeline import local_runner
     try:
