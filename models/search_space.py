@@ -62,7 +62,9 @@ class TuneOptions(Options):
         "bayesian", description="hyperband: many short trainings, of which the better ones are made longer."
     )
     trials: int = Field(20, ge=1, description="Most trials; each is a training.")
-    minutes: float | None = Field(None, gt=0, description="No new trial begins after so many minutes of trials.")
+    minutes: float | None = Field(
+        None, gt=0, description="No new trial begins after so many minutes of trials, in however many runs."
+    )
     objective: str = Field(
         "", description="Metric on the eval split; default: accuracy where there is one, else loss, as for epochs."
     )

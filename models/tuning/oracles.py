@@ -105,7 +105,17 @@ class Random(_Lasting, oracles.RandomSearchOracle):
 
 
 class Hyperband(_Lasting, oracles.HyperbandOracle):
-    pass
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        # KerasTuner waits for a failed trial for ever; here it has lost its round.
+        failed = [trial for trial in self.trials.values() if trial.status == TrialStatus.FAILED]
+        for trial in failed:
+            trial.status = TrialStatus.COMPLETED
+            trial.score = float("-inf") if self.objective.direction == "max" else float("inf")
+        try:
+            return super().populate_space(trial_id)
+        finally:
+            for trial in failed:
+                trial.status, trial.score = TrialStatus.FAILED, None
 
 
 class Bayesian(_Lasting, oracles.BayesianOptimizationOracle):

@@ -56,7 +56,8 @@ class Search(BaseTuner):
     def on_search_begin(self) -> None:
         self.save()
         if self.oracle.trials:
-            _progress.info("The search goes on after %d trials", len(self.oracle.trials))
+            ended = sum(trial.status != TrialStatus.RUNNING for trial in self.oracle.trials.values())
+            _progress.info("The search goes on; %d of its trials have ended", ended)
 
     def save(self) -> None:
         self.oracle.save()

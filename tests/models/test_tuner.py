@@ -62,7 +62,7 @@ def searched(spec, fn_args, transform_output, tmp_path_factory):
 
 def test_it_goes_on_in_the_middle_of_a_trial(searched):
     _, found, lines, steps = searched
-    assert "The search goes on after 2 trials" in lines
+    assert "The search goes on; 1 of its trials have ended" in lines
     assert "Training goes on at epoch 1, step 4" in lines
     assert steps == 2 * STEPS + 2  # steps 4 and 5 came after the last checkpoint
     assert len(found["search"]["trials"]) == 2
