@@ -20,6 +20,7 @@ def config(small_config, reviews, tmp_path):
     raw["evaluation"] |= {"slices": [], "sanity": {"severity": "warn"}, "gates": {"accuracy": {"min": 0.5}}}
     raw["train"] = {"epochs": 2, "batch_size": 32, "learning_rate": 1e-9}
     raw["tune"] = {"space": {"train.learning_rate": [1e-9, 5e-3]}, "trials": 2, "objective": "loss"}
+    raw["track"] = {"wandb": {"project": "reviews", "mode": "offline"}}
     path = tmp_path / "reviews.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     return path
@@ -33,6 +34,7 @@ def test_a_search_is_made_once_and_what_it_found_stays(attention, config, tmp_pa
     assert "2 trials, best loss" in first.err
     assert "; tuned: learning_rate 0.005" in first.err
     assert first.result["seconds"]["Tuner"] > 0
+    assert "tracked: " in first.err
 
     again = attention("run", config, "-w", workspace, "--json")
     assert again.code == 0, again.err
@@ -45,8 +47,11 @@ def test_a_search_is_made_once_and_what_it_found_stays(attention, config, tmp_pa
     for result in (first.result, again.result):
         record = json.loads((workspace / "reports" / result["run"] / "run.json").read_text(encoding="utf-8"))
         assert record["training"]["tuned"] == {"train.learning_rate": 5e-3}
+        kept = record["training"]["curve"][record["training"]["best_epoch"] - 1]
+        assert kept["val_loss"] == record["search"]["score"], "the Trainer trains as the best trial did"
         assert record["search"]["values"] == {"train.learning_rate": 5e-3}
         assert [trial["state"] for trial in record["search"]["trials"]] == ["done", "done"]
+        assert len(list(workspace.glob(f"wandb/offline-run-*-{result['run']}/files/report.html"))) == 1
         assert "Tuner" in {each["made_by"] for each in record["lineage"]}
 
     refused = attention("run", config, "-w", workspace, "--tune", "--set", "tune=null")

@@ -1,6 +1,5 @@
-"""A search over real trainings: what it finds, where it goes on, and what the Trainer makes of it."""
+"""A search over real trainings: what it finds, and where it goes on."""
 
-import json
 import logging
 import pathlib
 
@@ -8,7 +7,6 @@ import pytest
 
 from models.search_space import TUNE_KEY, TuneOptions, tuned_values
 from models.spec import SPEC_KEY
-from models.trainer import run_fn
 from models.training import callbacks
 from models.tuner import tuner_fn
 
@@ -76,11 +74,3 @@ def test_it_finds_the_rate_that_learns_and_leaves_no_checkpoint(searched):
     assert found["search"]["score"] == max(scores.values()) > min(scores.values())
     assert not list(directory.glob("searches/*/trial_*/checkpoint"))
     assert len(list(directory.glob("searches/*/trial_*/validation/events*"))) >= 2  # for TensorBoard
-
-
-def test_the_trainer_trains_as_the_best_trial_did(searched, spec, fn_args, tmp_path):
-    _, found, _, _ = searched
-    run_fn(fn_args(tmp_path, spec, hyperparameters=found))
-    outcome = json.loads((tmp_path / "run" / "training.json").read_text())
-    assert outcome["tuned"] == tuned_values(found)
-    assert outcome["curve"][outcome["best_epoch"] - 1]["val_accuracy"] == found["search"]["score"]
