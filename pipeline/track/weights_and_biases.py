@@ -35,6 +35,7 @@ def track(options: WandbOptions, report: RunReport, page: Path, directory: Path)
 
     Raises:
         NotTrackedError: the key is not set.
+        wandb.Error: the server is away or does not take it.
     """
     import wandb
 
@@ -50,30 +51,31 @@ def track(options: WandbOptions, report: RunReport, page: Path, directory: Path)
         x_disable_meta=True,
         **({"base_url": options.base_url} if options.base_url else {}),
     )
-    run = wandb.init(
-        project=options.project,
-        entity=options.entity,
-        mode=options.mode,
-        dir=directory,
-        id=report.run,
-        name=report.run,
-        group=report.pipeline,
-        job_type=report.verdict,
-        tags=[report.pipeline, report.verdict, *([f"version {report.version}"] if report.version else [])],
-        notes=report.why,
-        config=parameters(report),
-        settings=settings,
-    )
     try:
-        for epoch, logs in enumerate(report.training.curve if report.training else [], start=1):
-            run.log({name: value for name, value in logs.items() if value is not None}, step=epoch)
-        run.summary.update(results(report))
-        run.save(str(page), base_path=str(page.parent), policy="now")
-        place = run.url or str(Path(run.dir).parent)
+        run = wandb.init(
+            project=options.project,
+            entity=options.entity,
+            mode=options.mode,
+            dir=directory,
+            id=report.run,
+            name=report.run,
+            group=report.pipeline,
+            job_type=report.verdict,
+            tags=[report.pipeline, report.verdict, *([f"version {report.version}"] if report.version else [])],
+            notes=report.why,
+            config=parameters(report),
+            settings=settings,
+        )
+        try:
+            for epoch, logs in enumerate(report.training.curve if report.training else [], start=1):
+                run.log({name: value for name, value in logs.items() if value is not None}, step=epoch)
+            run.summary.update(results(report))
+            run.save(str(page), base_path=str(page.parent), policy="now")
+            return run.url or str(Path(run.dir).parent)
+        finally:
+            run.finish(exit_code=int(report.verdict == "failed"))
     finally:
-        run.finish(exit_code=int(report.verdict == "failed"))
         wandb.teardown()  # else its service stays until this process ends
-    return place
 
 
 def parameters(report: RunReport) -> dict[str, Any]:

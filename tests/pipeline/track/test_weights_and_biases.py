@@ -97,6 +97,17 @@ def test_a_tracker_that_fails_changes_nothing_of_the_run(tmp_path, capsys, monke
     assert "Weights & Biases was not told: the environment variable WANDB_API_KEY is not set" in capsys.readouterr().err
 
 
+def test_a_server_that_is_away_is_told_and_leaves_no_service(tmp_path, monkeypatch):
+    import psutil
+
+    monkeypatch.setenv("WANDB_API_KEY", "SECRET" * 7)
+    options = WandbOptions(project="mood", base_url="http://127.0.0.1:9", timeout_seconds=1)
+    with pytest.raises(Exception, match="127.0.0.1:9|[Tt]imed out") as caught:
+        weights_and_biases.track(options, record(), tmp_path / "report.html", tmp_path)
+    assert "SECRET" not in str(caught.value)
+    assert not [each for each in psutil.Process().children(recursive=True) if "wandb" in each.name()]
+
+
 def test_without_the_package_no_run_begins(tmp_path, monkeypatch):
     monkeypatch.setattr(weights_and_biases, "is_installed", lambda: False)
     (tmp_path / "mood.yaml").write_text(json.dumps({**SMALL, "track": {"wandb": {"project": "mood"}}}))
