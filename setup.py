@@ -43,6 +43,7 @@ setup(
         "urllib3>=2,<3",
     ],
     extras_require={
+        "wandb": ["wandb>=0.31,<1"],
         "dev": [
             "aiosmtpd>=1.4",
             "cel-python>=0.5,<1",
@@ -61,6 +62,7 @@ setup(
             "scikit-learn>=1.5",
             "types-PyYAML",
             "types-protobuf",
+            "wandb>=0.31,<1",
         ],
     },
     entry_points={"console_scripts": ["attention = pipeline.cli:main"]},

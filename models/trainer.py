@@ -4,30 +4,26 @@ The Trainer is given the raw examples, not the transformed ones: see `models.inp
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 
-from models.input_fn import Split, read_split
-from models.labels import Target, type_of
-from models.labels.class_names import UNSEEN_ID
-from models.modalities import vocabulary_files
+from models.input_fn import Split
+from models.labels import Target
 from models.network import build_network
+from models.search_space import tuned_values, with_values
 from models.signatures import export_model
 from models.spec import SPEC_KEY, BertOptions, ModelSpec
 from models.training.calibration import calibrate
 from models.training.device import grow_gpu_memory, precision, require_keras_3
 from models.training.initial_embeddings import cooccurrence_embeddings
 from models.training.loop import Outcome, train
+from models.training.material import Material, read_material
 from models.training.warm_start import take_over
-from models.vocabulary import read_vocabulary
 from models.weights import read_weights
 from models.word_pieces import VOCABULARY_FILE
 
@@ -45,10 +41,12 @@ def run_fn(fn_args: "FnArgs") -> None:
     """Trains and exports.
 
     Reads the splits of raw tf.Examples and the Transform graph. Writes the SavedModel to `serving_model_dir`; to
-    `model_run_dir`: `model.keras` for a later warm start, `training.json` with the curve, and TensorBoard's logs.
+    `model_run_dir`: `model.keras` for a later warm start, `training.json` with the curve and what was tuned, and
+    TensorBoard's logs.
 
     Args:
-        fn_args: `custom_config` holds the JSON text of the `ModelSpec` and, if wanted, `CHECKPOINT_KEY`.
+        fn_args: `custom_config` holds the JSON text of the `ModelSpec` and, if wanted, `CHECKPOINT_KEY`;
+            `hyperparameters`, if there are some, are put into that spec before all else.
 
     Raises:
         RuntimeError: Keras is not Keras 3.
@@ -57,35 +55,71 @@ def run_fn(fn_args: "FnArgs") -> None:
         MemoryError: a batch does not fit into the memory of the device.
     """
     require_keras_3()
-    spec = ModelSpec.model_validate_json(fn_args.custom_config[SPEC_KEY])
-    transform_output = tft.TFTransformOutput(fn_args.transform_output)
-    vocabularies = {name: read_vocabulary(transform_output, name) for name in vocabulary_files(spec)}
-    train_split = read_split(fn_args.train_files, transform_output, spec)
-    eval_split = read_split(fn_args.eval_files, transform_output, spec)
-    targets = {
-        name: type_of(head).find_target(train_split.labels[name], name, transform_output)
-        for name, head in spec.heads.items()
-    }
-    _check_labels(spec, train_split, eval_split)
-    _tell_missing_classes({name: target for name, target in targets.items() if target.classes}, eval_split)
+    values = tuned_values(fn_args.hyperparameters)
+    spec = with_values(ModelSpec.model_validate_json(fn_args.custom_config[SPEC_KEY]), values)
+    if values:
+        _log.info("Tuned: %s", values)
+    material = read_material(spec, fn_args.transform_output, fn_args.train_files, fn_args.eval_files)
+    base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
+    network, outcome, checkpoint_dir = fit(spec, material, fn_args.base_model, base_dir, fn_args.model_run_dir)
 
+    if network.get_layer("attention").compute_dtype != "float32":  # a server may have no GPU
+        weights = network.get_weights()
+        network = build_network(spec, _sizes(material), material.targets)
+        network.set_weights(weights)
+    if spec.train.calibration == "temperature":
+        outcome = dataclasses.replace(outcome, temperatures=calibrate(network, material.eval_split, spec))
+    network.save(os.path.join(fn_args.model_run_dir, "model.keras"))
+    _write_outcome(outcome, values, os.path.join(fn_args.model_run_dir, "training.json"))
+    vocabularies, targets = material.vocabularies, material.targets
+    export_model(
+        network,
+        material.transform_output,
+        spec,
+        vocabularies,
+        targets,
+        fn_args.eval_files,
+        fn_args.serving_model_dir,
+    )
+    if tf.io.gfile.exists(checkpoint_dir):
+        tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def fit(
+    spec: ModelSpec, material: Material, base_model: str | None, base_dir: str, log_dir: str
+) -> tuple[keras.Model, Outcome, str]:
+    """Builds the network and trains it.
+
+    Args:
+        spec: the whole of it.
+        material: as read by the same features and heads.
+        base_model: the live version's SavedModel, if there is one.
+        base_dir: gets a folder with the checkpoint of this very training; one that is there is taken up.
+        log_dir: for TensorBoard.
+
+    Returns:
+        the network with the weights of its best epoch, how it went, and the checkpoint's folder.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        MemoryError: a batch does not fit into the memory of the device.
+    """
+    vocabularies, targets = material.vocabularies, material.targets
+    train_split, eval_split = material.train_split, material.eval_split
     keras.utils.set_random_seed(spec.train.seed)
     if not spec.train.jit_compile:  # XLA has no such promise
         tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
-    sizes = {name: len(entries) for name, entries in vocabularies.items()}
     with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
-        network = build_network(spec, sizes, targets)
-    _set_initial_weights(network, spec, vocabularies, targets, train_split, fn_args.base_model)
+        network = build_network(spec, _sizes(material), targets)
+    _set_initial_weights(network, spec, vocabularies, targets, train_split, base_model)
     _log.info(
         "Training %s weights on %s rows: %s",
         f"{network.count_params():,}",
         f"{len(train_split):,}",
         ", ".join(f"{name} ({len(target.classes) or 'no'} classes)" for name, target in targets.items()),
     )
-    base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
-    fingerprint = _fingerprint(spec, vocabularies, targets, network, train_split, eval_split)
-    checkpoint_dir = os.path.join(base_dir, fingerprint)
-    log_dir = fn_args.model_run_dir
+    started = [] if spec.train.warm_start == "none" else network.get_weights()
+    checkpoint_dir = os.path.join(base_dir, material.fingerprint(spec.model_dump(), started))
     layers = _layer_plan(network, spec)
     try:
         outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, log_dir, **layers)
@@ -98,18 +132,11 @@ def run_fn(fn_args: "FnArgs") -> None:
         outcome.rows_per_second,
         outcome.best_epoch,
     )
+    return network, outcome, checkpoint_dir
 
-    if network.get_layer("attention").compute_dtype != "float32":  # a server may have no GPU
-        weights = network.get_weights()
-        network = build_network(spec, sizes, targets)
-        network.set_weights(weights)
-    if spec.train.calibration == "temperature":
-        outcome = dataclasses.replace(outcome, temperatures=calibrate(network, eval_split, spec))
-    network.save(os.path.join(fn_args.model_run_dir, "model.keras"))
-    _write_outcome(outcome, os.path.join(fn_args.model_run_dir, "training.json"))
-    export_model(network, transform_output, spec, vocabularies, targets, fn_args.eval_files, fn_args.serving_model_dir)
-    if tf.io.gfile.exists(checkpoint_dir):
-        tf.io.gfile.rmtree(checkpoint_dir)
+
+def _sizes(material: Material) -> dict[str, int]:
+    return {name: len(entries) for name, entries in material.vocabularies.items()}
 
 
 def _set_initial_weights(
@@ -156,59 +183,6 @@ def _out_of_memory(spec: ModelSpec) -> str:
     )
 
 
-def _check_labels(spec: ModelSpec, train_split: Split, eval_split: Split) -> None:
-    for name in (name for name, label_type in spec.label_types.items() if label_type != "number"):
-        for split_name, split in (("train", train_split), ("eval", eval_split)):
-            unseen = int(np.sum(split.labels[name].reshape(len(split), -1)[:, 0] == UNSEEN_ID))
-            if unseen:
-                raise ValueError(
-                    f"Every class of `{name}` must occur in the train split that Transform has read. "
-                    f"Received: {unseen} of {len(split)} rows of the {split_name} split with another class"
-                )
-
-
-def _tell_missing_classes(targets: dict[str, Target], eval_split: Split) -> None:
-    """Says which classes nothing can be said of, for no row of the eval split has them."""
-    for name, target in targets.items():
-        labels = eval_split.labels[name]
-        seen = np.any(labels, axis=0) if labels.ndim == 2 else np.isin(np.arange(len(target.classes)), labels)
-        missing = [each for each, occurs in zip(target.classes, seen.tolist(), strict=True) if not occurs]
-        if missing:
-            _notices.warning(
-                "The eval split lacks %d of the %d classes of `%s`, so the best epoch is chosen without them: %s",
-                len(missing),
-                len(target.classes),
-                name,
-                ", ".join(missing[:10]) + (", …" if len(missing) > 10 else ""),
-            )
-
-
-def _fingerprint(
-    spec: ModelSpec,
-    vocabularies: dict[str, list[str]],
-    targets: dict[str, Target],
-    network: keras.Model,
-    *splits: Split,
-) -> str:
-    """Names a training by all that it depends on, so that a checkpoint is never taken up by another one."""
-    digest = hashlib.sha256(
-        json.dumps(
-            [spec.model_dump(), vocabularies, {name: dataclasses.asdict(target) for name, target in targets.items()}]
-        ).encode()
-    )
-    if spec.train.warm_start != "none":
-        for weight in network.get_weights():
-            digest.update(weight.tobytes())
-    for split in splits:
-        for column in split.labels.values():
-            digest.update(column.tobytes())
-        for name, column in sorted(split.features.items()):
-            digest.update(name.encode())
-            for part in tf.nest.flatten(column, expand_composites=True):
-                digest.update(np.asarray(part).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _write_outcome(outcome: Outcome, path: str) -> None:
+def _write_outcome(outcome: Outcome, tuned: dict[str, Any], path: str) -> None:
     with tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(dataclasses.asdict(outcome), indent=1))
+        file.write(json.dumps({**dataclasses.asdict(outcome), "tuned": tuned}, indent=1))

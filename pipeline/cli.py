@@ -10,7 +10,16 @@ import click
 
 from deploy.serving.commands import predict, server_flags, start_server
 from pipeline.batch_predict import batch_predict
-from pipeline.cli_options import EXIT_CODES, EXIT_FAILED, end, plain_errors, resolve_config, with_config, workspace_of
+from pipeline.cli_options import (
+    EXIT_CODES,
+    EXIT_FAILED,
+    UsageFault,
+    end,
+    plain_errors,
+    resolve_config,
+    with_config,
+    workspace_of,
+)
 from pipeline.config import json_schema, load
 from pipeline.gate_command import gate, overrule_option
 from pipeline.kubeflow.commands import compile_pipeline, submit
@@ -35,19 +44,29 @@ def main() -> None:
 @with_config
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
+@click.option("--tune", is_flag=True, help="Search better training options first, as `tune` in the config says.")
 @overrule_option
 @click.pass_context
-def run(context, config, workspace, as_json, no_cache, overrules) -> None:
+def run(context, config, workspace, as_json, no_cache, tune, overrules) -> None:
     """Run the pipeline: ingest, validate, train, evaluate, gate, push.
 
     \b
     attention run reviews                              a preset
     attention run config.yaml --set train.epochs=2     a config file
     attention run --data table.csv --label sentiment   a table
+    attention run config.yaml --tune                   a search before the training
+
+    Later runs train with the best values of the newest search of the same `tune.space`, until --tune is given again. A
+    search that was cut off goes on; one of the same data and settings is not made twice, but for another `tune.seed`.
     """
     from pipeline import runs
 
-    end(context, runs.run_and_tell(config, workspace, not no_cache, overrules=overrules), as_json)
+    if tune and config.tune is None:
+        raise UsageFault(
+            "--tune needs `tune.space` in the config: what is to be searched, such as "
+            "`tune: {space: {train.learning_rate: {min: 0.0005, max: 0.005, scale: log}}}`."
+        )
+    end(context, runs.run_and_tell(config, workspace, not no_cache, overrules=overrules, tune=tune), as_json)
 
 
 @main.command()

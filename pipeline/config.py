@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.example_gen.options import ExampleGenOptions
 from components.schema_gen.options import ValidationOptions
+from models.search_space import TuneOptions
 from models.spec import (
     BERT_RECIPE,
     LABEL_KEY,
@@ -41,6 +42,8 @@ from pipeline.config_groups import (
 from pipeline.kubeflow.options import KubeflowConfig
 from pipeline.notify.options import MetricsOptions, NotifyOptions
 from pipeline.schedule.options import ScheduleOptions
+from pipeline.track.options import TrackOptions
+from pipeline.tuning.space import space_faults
 
 FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -68,6 +71,7 @@ class PipelineConfig(Options):
     schema_file: str | None = Field(None, description="A curated schema.pbtxt instead of the inferred one.")
     model: AnyModel = ModelOptions()
     train: TrainOptions = TrainOptions()
+    tune: TuneOptions | None = Field(None, description="Which training options `attention run --tune` searches.")
     evaluation: EvaluationConfig
     push: PushConfig = PushConfig()
     release: ReleaseConfig = ReleaseConfig()
@@ -78,6 +82,7 @@ class PipelineConfig(Options):
     kubeflow: KubeflowConfig = KubeflowConfig()
     notify: NotifyOptions = NotifyOptions()
     metrics: MetricsOptions = MetricsOptions()
+    track: TrackOptions = TrackOptions()
 
     @model_validator(mode="before")
     @classmethod
@@ -118,12 +123,15 @@ class PipelineConfig(Options):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PipelineConfig":
-        faults = list(self._faults())
+        faults = list(self.faults())
+        if self.tune is not None:
+            faults += space_faults(self.model_copy(update={"tune": None}), self.tune)
         if faults:
             raise ValueError("\n".join(faults))
         return self
 
-    def _faults(self) -> Iterable[str]:
+    def faults(self) -> Iterable[str]:
+        """What does not fit together, `tune` aside; of a config that was parsed, nothing."""
         for name, feature in self.features.items():
             if not re.match(FEATURE_NAME, name):
                 yield (
@@ -329,6 +337,8 @@ def _describe(fault: Any) -> list[str]:
         del path[2]
     if len(path) > 2 and path[0] == "model":  # after it comes the encoder
         del path[1]
+    if len(path) > 3 and path[:2] == ["tune", "space"]:  # … whether it is a range
+        del path[3]
     where = ".".join(path)
     told = fault["type"] == "missing" or "Received" in fault["msg"]
     received = "" if told else f" Received: {_short(fault['input'])}."

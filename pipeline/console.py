@@ -74,6 +74,7 @@ class RunConsole(logging.Handler):
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Shows that a step is at work, in a terminal only."""
+        self._told = -1.0
         if not self.console.is_terminal:
             yield
             return
@@ -105,7 +106,10 @@ class RunConsole(logging.Handler):
         if self._live is not None:
             total = progress["epochs"] * progress["steps"]
             done = (progress["epoch"] - 1) * progress["steps"] + progress["step"]
-            self._live.update(self._task, total=total, completed=done, note=text)
+            note = ", ".join(filter(None, [progress.get("trial"), text]))
+            self._live.update(self._task, total=total, completed=done, note=note)
+        elif "trial" in progress:  # in a log each trial has one line, at its end
+            return
         elif progress["epoch"] + progress["step"] / progress["steps"] - self._told >= 1 or (
             progress["step"] == progress["steps"] and progress["epoch"] > self._told
         ):

@@ -15,13 +15,16 @@ from components.pusher import versions
 from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
 from components.schema_gen.component import SchemaGen
+from models.search_space import TUNE_KEY
 from models.spec import SPEC_KEY, BertOptions
 from pipeline import assets, beam, evaluation, spans
 from pipeline.config import PipelineConfig
+from pipeline.tuning.found import IMPORTER, OUTPUTS, TUNER
 from pipeline.workspace import Workspace
 
 PREPROCESSING_FN = "models.preprocessing.preprocessing_fn"
 RUN_FN = "models.trainer.run_fn"
+TUNER_FN = "models.tuner.tuner_fn"
 
 
 def create_pipeline(
@@ -34,6 +37,8 @@ def create_pipeline(
     protected_versions: Collection[int] = (),
     at_run_time: bool = False,
     overrules: Mapping[str, str] | None = None,
+    tune: bool = False,
+    tuned_uri: str = "",
 ) -> tfx.dsl.Pipeline:
     """Wires the nodes.
 
@@ -50,6 +55,8 @@ def create_pipeline(
         at_run_time: whether the pipeline is compiled once and run later, often and elsewhere: then each run looks up
             the newest version by itself, and the table need not be on this machine.
         overrules: gates that shall not block this run: name → reason.
+        tune: whether the Trainer's options are searched first, as `config.tune` says.
+        tuned_uri: where the best values of an earlier search lie, which the Trainer takes instead; empty: nowhere.
 
     Returns:
         The pipeline, for any TFX runner.
@@ -103,15 +110,31 @@ def create_pipeline(
             live_model = BaselineModel(serving_dir, live_version).with_id("LiveModel")
             live_model.add_upstream_node(transform_node)  # the runner looks at the data first
             start = add(live_model)["baseline_model"]
+        reads = {
+            "examples": examples,
+            "transform_graph": transform["transform_graph"],
+            "schema": schema,
+            "base_model": start,
+            "train_args": tfx.proto.TrainArgs(splits=["train"]),
+            "eval_args": tfx.proto.EvalArgs(splits=["eval"]),
+        }
+        best_values = None
+        if tune and config.tune is not None:
+            search = {TUNE_KEY: config.tune.model_dump_json(), "search_dir": str(workspace.searches)}
+            tuner = tfx.components.Tuner(
+                **reads, tuner_fn=TUNER_FN, custom_config={SPEC_KEY: spec.model_dump_json(), **search}
+            )
+            best_values = add(tuner)[OUTPUTS[TUNER]]
+        elif tuned_uri:
+            # The very artifact of the search, so that the Trainer's cache key is the same.
+            importer = tfx.dsl.Importer(tuned_uri, tfx.types.standard_artifacts.HyperParameters, reimport=False)
+            importer.with_id(IMPORTER).add_upstream_node(transform_node)
+            best_values = add(importer)[OUTPUTS[IMPORTER]]
         trainer = add(
             tfx.components.Trainer(
-                examples=examples,
-                transform_graph=transform["transform_graph"],
-                schema=schema,
-                base_model=start,
+                **reads,
+                hyperparameters=best_values,
                 run_fn=RUN_FN,
-                train_args=tfx.proto.TrainArgs(splits=["train"]),
-                eval_args=tfx.proto.EvalArgs(splits=["eval"]),
                 custom_config={SPEC_KEY: spec.model_dump_json(), "checkpoint_dir": str(workspace.checkpoints)},
             )
         )

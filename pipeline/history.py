@@ -3,7 +3,7 @@
 import datetime
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,8 +206,7 @@ class History:
 
     def runs(self, limit: int | None = None) -> list[Run]:
         """Newest first."""
-        contexts = sorted(self._contexts(), key=lambda context: context.create_time_since_epoch, reverse=True)
-        return [self._run(context) for context in contexts[:limit]]
+        return [self._run(context) for context in self._newest_first()[:limit]]
 
     def run(self, run_id: str) -> Run:
         """One run by its id, or `latest`.
@@ -230,6 +229,21 @@ class History:
         """One node of one run; None if it was skipped."""
         context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
         return self._run(context).steps.get(node) if context else None
+
+    def outputs(self, names: Mapping[str, str]) -> Iterator[str]:
+        """Where the outputs of some nodes lie, those of the newest run first, each once.
+
+        Args:
+            names: node → its output.
+        """
+        seen = set()
+        for context in self._newest_first():
+            steps = self._run(context).steps
+            done = [steps[node] for node in names if node in steps and steps[node].state in ("ran", "cached")]
+            for artifact in filter(None, (step.output(names[step.node]) for step in done)):
+                if artifact.uri not in seen:
+                    seen.add(artifact.uri)
+                    yield artifact.uri
 
     def record_config(self, run_id: str, uri: str) -> None:
         """Makes the resolved config an artifact of the run, once."""
@@ -313,6 +327,9 @@ class History:
         pipeline = self._store.get_context_by_type_and_name(PIPELINE_TYPE, self._pipeline)
         children = self._store.get_children_contexts_by_context(pipeline.id) if pipeline else []
         return [context for context in children if context.type == RUN_TYPE]
+
+    def _newest_first(self) -> list[mlmd.Context]:
+        return sorted(self._contexts(), key=lambda context: context.create_time_since_epoch, reverse=True)
 
     def _place(self, execution_id: int) -> tuple[str, str]:
         """(node, run) of an execution."""

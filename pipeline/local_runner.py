@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ml_metadata.errors import StatusError
 from ml_metadata.proto.metadata_store_pb2 import Artifact
+from rich.markup import escape
 from tfx.orchestration import metadata
 
 from components.example_gen.errors import InputDataError
@@ -19,6 +20,7 @@ from pipeline.dag import create_pipeline
 from pipeline.history import History, Run, Step, connection_config, property_of
 from pipeline.metadata_store import open_store
 from pipeline.step_reports import report
+from pipeline.tuning import found
 from pipeline.workspace import Workspace
 
 
@@ -42,6 +44,7 @@ def run(
     enable_cache: bool = True,
     stopped: Callable[[], bool] = lambda: False,
     overrules: Mapping[str, str] | None = None,
+    tune: bool = False,
 ) -> Run:
     """Runs every node that has something new to do.
 
@@ -53,6 +56,7 @@ def run(
         enable_cache: False runs every node again.
         stopped: asked before each node whether the run is to end there.
         overrules: gates that shall not block this run: name → reason.
+        tune: whether training options are searched; else what was found last counts.
 
     Returns:
         The run as recorded; `verdict` and `why` say how it ended.
@@ -67,6 +71,12 @@ def run(
     connection = connection_config(config.metadata, workspace.metadata)
     live_version = release.live_version(config, workspace)
     labelled = set(release.labelled_versions(config, workspace).values())
+    history = History(connection, config.name)
+    _check_owner(history, config, workspace)
+    tuned_uri = ""
+    if config.tune is not None and not tune:
+        tuned_uri, line = found.newest(history, config.tune)
+        console.say(f"[{'dim' if tuned_uri else 'yellow'}]{escape(line)}[/]")
     with _told_by(console):  # it may fetch an asset
         pipeline = create_pipeline(
             config,
@@ -77,12 +87,12 @@ def run(
             conditional=False,
             protected_versions=labelled,
             overrules=overrules,
+            tune=tune,
+            tuned_uri=tuned_uri,
         )
     ir = _compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     deployment = runner_utils.extract_local_deployment_config(ir)
-    history = History(connection, config.name)
-    _check_owner(history, config, workspace)
     history.close_interrupted()
     config_file = _write_config(config, workspace, run_id)
 

@@ -13,6 +13,7 @@ from pipeline import release
 from pipeline.config import PipelineConfig
 from pipeline.console import RunConsole
 from pipeline.notify import messages
+from pipeline.report.facts import RunReport
 from pipeline.workspace import Workspace
 
 _logger = logging.getLogger("attention")
@@ -35,14 +36,22 @@ def follow_up(
         What is added to it: `report`, the page's path; None if it could not be made.
     """
     page: str | None = None
+    report: RunReport | None = None
 
     def record() -> None:
-        nonlocal page
+        nonlocal page, report
         from pipeline.report import write
 
-        write.write_at_end(config, workspace, run_id, result)
+        report = write.write_at_end(config, workspace, run_id, result)
         page = str(workspace.reports / run_id / write.PAGE)
         console.say(f"[dim]report: {escape(page)}[/]")
+
+    def track() -> None:
+        from pipeline.track import weights_and_biases
+
+        if config.track.wandb and report is not None and page is not None:
+            place = weights_and_biases.track(config.track.wandb, report, Path(page), workspace.root)
+            console.say(f"[dim]tracked: {escape(place)}[/]")
 
     def publish() -> None:
         from pipeline.notify import numbers
@@ -52,6 +61,7 @@ def follow_up(
         numbers.publish(config.metrics, found, config.name)
 
     _guarded(console, "The report could not be made", record)
+    _guarded(console, "Weights & Biases was not told", track)
     told = {**result, "report": page}
     if config.metrics.textfile or config.metrics.pushgateway:
         _guarded(console, "The run's numbers could not be published", publish)

@@ -18,6 +18,7 @@ from pipeline import run_end
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
+from pipeline.track import weights_and_biases
 from pipeline.workspace import Workspace, WorkspaceBusyError, locked
 
 EXIT_USAGE = 2
@@ -30,6 +31,7 @@ def run_and_tell(
     cache: bool = True,
     stopped: Callable[[], bool] = lambda: False,
     overrules: Mapping[str, str] | None = None,
+    tune: bool = False,
 ) -> dict[str, Any]:
     """Runs the pipeline and says on standard error what happens.
 
@@ -39,6 +41,7 @@ def run_and_tell(
         cache: whether unchanged steps are taken from earlier runs.
         stopped: asked before each step whether the run is to end there.
         overrules: gates that shall not block this run: name → reason.
+        tune: whether training options are searched first, as `config.tune` says.
 
     Returns:
         What `attention run --json` prints; always complete, whatever went wrong.
@@ -52,7 +55,7 @@ def run_and_tell(
         with locked(workspace), _scratch(), noise_to(log) as (_, err):
             console = RunConsole(err)
             console.say(f"[bold]{config.name}[/] run {run_id} in {escape(str(workspace.root))}")
-            return _run(config, workspace, console, run_id, cache, log, stopped, overrules or {})
+            return _run(config, workspace, console, run_id, cache, log, stopped, overrules or {}, tune)
     except WorkspaceBusyError as error:
         return _failed(str(error))
     except OSError as error:
@@ -90,11 +93,16 @@ def _run(
     log: Path,
     stopped: Callable[[], bool],
     overrules: Mapping[str, str],
+    tune: bool,
 ) -> dict[str, Any]:
+    if config.track.wandb and not weights_and_biases.is_installed():
+        told = "`track.wandb` needs a package that is not here: pip install 'attention-pipeline[wandb]'."
+        console.say(f"[red]failed[/]: {escape(told)}")
+        return _nothing(told) | {"exit_code": EXIT_USAGE}
     with console.step("starting TensorFlow and TFX"):
         from pipeline import local_runner
     try:
-        result = local_runner.run(config, workspace, console, run_id, cache, stopped, overrules).as_json()
+        result = local_runner.run(config, workspace, console, run_id, cache, stopped, overrules, tune).as_json()
     except local_runner.StepFailedError as error:
         result = _recorded(config, workspace, run_id) | {"verdict": "failed", "why": str(error)}
         if error.is_usage:

@@ -7,6 +7,7 @@ from typing import Any
 
 from components.gates import read_gates
 from pipeline.history import Step, property_of
+from pipeline.tuning import found
 
 
 def report(step: Step) -> tuple[str, bool]:
@@ -62,15 +63,21 @@ def _transform(step: Step) -> tuple[str, bool]:
     return "vocabularies: " + ", ".join(sizes), False
 
 
+def _search(step: Step) -> tuple[str, bool]:
+    return found.read(_artifact(step, found.OUTPUTS[step.node]).uri).text, False
+
+
 def _trainer(step: Step) -> tuple[str, bool]:
     path = Path(_artifact(step, "model_run").uri, "training.json")
     training = json.loads(path.read_text(encoding="utf-8"))
     best = training["curve"][training["best_epoch"] - 1]
     measured = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name.startswith("val_"))
+    tuned = found.shown(training.get("tuned", {}))
     return (
         f"{len(training['curve'])} epochs, the best {training['best_epoch']}: {measured}; "
         f"{training['rows_per_second']:,.0f} rows/s"
-        + "".join(f"; temperature {value:.2f}" for value in training["temperatures"].values()),
+        + "".join(f"; temperature {value:.2f}" for value in training["temperatures"].values())
+        + (f"; tuned: {tuned}" if tuned else ""),
         False,
     )
 
@@ -114,6 +121,8 @@ _REPORTS: dict[str, Callable[[Step], tuple[str, bool]]] = {
     "DataGate": _gates,
     "Transform": _transform,
     "LiveModel": _baseline,
+    found.TUNER: _search,
+    found.IMPORTER: _search,
     "Trainer": _trainer,
     "BaselineModel": _baseline,
     "Evaluator": _evaluator,

@@ -43,6 +43,10 @@ class Workspace:
         return self.root / "checkpoints"
 
     @property
+    def searches(self) -> Path:
+        return self.root / "searches"
+
+    @property
     def reports(self) -> Path:
         return self.root / "reports"
 

@@ -83,5 +83,11 @@ def _compile(
 ) -> "Compiled":
     from pipeline.kubeflow.compiler import compile_pipeline as compile_for_kubeflow
 
+    if config.tune is not None:
+        click.echo(
+            "`tune` is not for Kubeflow: the compiled pipeline trains with the config's own values of `train` and "
+            "`model`. `attention run --tune` tells the best ones.",
+            err=True,
+        )
     in_containers = workspace if context.params["workspace"] else Workspace(Path(config.kubeflow.workspace))
     return compile_for_kubeflow(config, in_containers, image, root)

@@ -62,6 +62,25 @@ class TrainingFact(Fact):
     seconds: float
     rows_per_second: float
     temperatures: dict[str, float] = Field(description="Head → what its logits were divided by to calibrate them.")
+    tuned: dict[str, bool | int | float | str] = Field({}, description="Options that a search gave other values.")
+
+
+class TrialFact(Fact):
+    trial: int
+    state: Literal["done", "failed"]
+    score: float | None
+    values: dict[str, bool | int | float | str] = Field(description="Dotted path → value.")
+    epochs: int | None = Field(description="Of hyperband; null: as the config has it.")
+    why: str = Field(description="A failed trial failed.")
+
+
+class SearchFact(Fact):
+    """The search that gave the training its values, in this run or in an earlier one."""
+
+    objective: str = Field(description="Metric on the eval split.")
+    score: float = Field(description="The best trial's.")
+    values: dict[str, bool | int | float | str] = Field(description="The best trial's.")
+    trials: list[TrialFact]
 
 
 class MetricFact(Fact):
@@ -150,6 +169,7 @@ class RunReport(Fact):
     steps: list[StepFact]
     data: DataFact | None
     training: TrainingFact | None
+    search: SearchFact | None = None
     metrics: list[MetricFact] = Field(description="On the test split, through the served signature.")
     heads: list[HeadFact]
     slices: list[SliceFact]

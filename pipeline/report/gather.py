@@ -20,10 +20,12 @@ from pipeline.report.facts import (
     LineageFact,
     ModelFact,
     RunReport,
+    SearchFact,
     StepFact,
     TrainingFact,
     WordFact,
 )
+from pipeline.tuning import found
 from pipeline.workspace import Workspace
 
 SHOWN_PROBABILITIES = 10
@@ -58,6 +60,7 @@ def gather(
         steps=[_step(step) for step in run.steps.values()] if run else [],
         data=data_fact(run, config.heads) if run else None,
         training=_training(run),
+        search=_search(run),
         metrics=evaluation.metric_facts(overall, config.evaluation.gates, gates, bool(live)) if overall else [],
         heads=evaluation.head_facts(overall, config.heads) if overall else [],
         slices=evaluation.slice_facts(measured),
@@ -113,7 +116,16 @@ def _training(run: Run | None) -> TrainingFact | None:
     if path is None or not path.exists():
         return None
     known = json.loads(path.read_text(encoding="utf-8"))
-    return TrainingFact.model_validate({name: known[name] for name in TrainingFact.model_fields})
+    return TrainingFact.model_validate({name: known[name] for name in TrainingFact.model_fields if name in known})
+
+
+def _search(run: Run | None) -> SearchFact | None:
+    for node, name in found.OUTPUTS.items():
+        artifact = _artifact(run, node, name)
+        if _has_files(artifact):
+            known = found.read(artifact.uri)
+            return SearchFact.model_validate({part: getattr(known, part) for part in SearchFact.model_fields})
+    return None
 
 
 def _examples(run: Run | None) -> list[ExampleFact]:

@@ -77,6 +77,7 @@ def template_environment(package: str, autoescape: bool = True) -> "Environment"
     )
     environment.globals["style"] = Markup(Path(__file__).with_name("templates").joinpath(STYLE_FILE).read_text("utf-8"))
     environment.filters |= {"number": _number, "percent": _percent, "duration": _duration, "line": _line, "cell": _cell}
+    environment.filters["setting"] = _setting
     return environment
 
 
@@ -84,6 +85,10 @@ def _number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return ""
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 1 else f"{value:.4g}"
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _percent(share: float) -> str:

@@ -176,6 +176,7 @@ def fn_args(splits, transform_output):
             "serving_model_dir": str(directory / "serving"),
             "model_run_dir": str(directory / "run"),
             "base_model": None,
+            "hyperparameters": None,
             "custom_config": {SPEC_KEY: spec.model_dump_json(), "checkpoint_dir": str(directory / "checkpoints")},
         }
         return types.SimpleNamespace(**arguments | changes)

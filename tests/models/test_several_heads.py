@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from models.raw import dtype_of, raw_types
+from models.search_space import objectives
 from models.spec import (
     MultiLabelHead,
     OrdinalHead,
@@ -154,5 +155,7 @@ def test_the_curve_tells_of_every_head(trained):
         curve[-1].keys()
     )
     weighted = {"mood": 1, "stars": 1, "topics": 2, "price": 1}
+    heads = {"mood": SingleLabelHead(), "stars": OrdinalHead(), "topics": MultiLabelHead(), "price": RegressionHead()}
+    assert {f"val_{name}" for name in objectives(heads)} < curve[-1].keys()
     total = sum(weight * curve[-1][f"{head}_loss"] for head, weight in weighted.items())
     assert curve[-1]["loss"] == pytest.approx(total, rel=1e-2)  # Keras counts batches for the heads, rows for the sum

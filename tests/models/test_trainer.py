@@ -37,7 +37,8 @@ def test_leaves_what_later_steps_need(trained):
     assert (extra / "classes.txt").read_text() == "no\nyes\n"
     assert (extra / "tf_serving_warmup_requests").stat().st_size > 0
     outcome = json.loads((trained / "run" / "training.json").read_text())
-    assert outcome.keys() == {"curve", "best_epoch", "seconds", "rows_per_second", "temperatures"}
+    assert outcome.keys() == {"curve", "best_epoch", "seconds", "rows_per_second", "temperatures", "tuned"}
+    assert outcome["tuned"] == {}
     assert len(outcome["curve"]) == 2
     assert keras.models.load_model(trained / "run" / "model.keras").output.keys() == {"logits", "attention"}
 

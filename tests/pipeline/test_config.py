@@ -211,3 +211,54 @@ def test_heads_stand_in_place_of_the_one_label():
 def test_heads_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         parse(override(SMALL, settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["tune={}"], "`tune.space`: is needed and not there"),
+        (["tune.space.train.epochs=[1, 2]", "tune.trails=3"], "`tune.trails`: is not a setting that is known here"),
+        (["tune.space.text.lowercase=[true]"], "`tune.space.text.lowercase`: only options of `train` and `model` can"),
+        (["tune.space={data.label: [a]}"], "only options of `train` and `model` can be searched"),
+        (["tune.space.train.rate=[1, 2]"], "`tune.space.train.rate`: `train` has no such option; it has epochs, batch"),
+        (["tune.space.model.preset=[a]"], "`model` has no such option"),
+        (["tune.space.model.encoder=[self_attention, bert]"], "cannot be searched: Transform depends on it"),
+        (["model.encoder=bert", "tune.space.model.preset=[a, b]"], "cannot be searched: Transform depends on it"),
+        (["tune.space.train.learning_rate={min: 0, max: 1}"], "greater than 0. Received: 0.0"),
+        (["tune.space.train.learning_rate={min: 2, max: 1}"], "`max` must be above `min`. Received: min=2, max=1"),
+        (["tune.space.train.learning_rate={min: 0, max: 1, scale: log}"], "`scale: log` needs a `min` above 0"),
+        (["tune.space.train.learning_rate={min: 1e-4}"], "`tune.space.train.learning_rate.max`: is needed"),
+        (["tune.space.train.epochs={min: 1, max: 9, step: 1.5}"], "`step` must be whole, as the option is"),
+        (["tune.space.train.epochs={min: 1.5, max: 9}"], "valid integer.*Received: 1.5"),
+        (["tune.space.train.jit_compile={min: 0, max: 1}"], "a range is for numbers; give a list of choices"),
+        (["tune.space.train.optimizer=[adam, adamax]"], "Received: 'adamax'"),
+        (["tune.space.train.epochs=[2, 2]"], "each choice stands there once"),
+        (["tune.space.train.epochs=[]"], "`tune.space.train.epochs`: List should have at least 1 item"),
+        (["tune={strategy: hyperband, space: {train.epochs: [1, 2]}}"], "hyperband` chooses the epochs itself"),
+        (["tune={objective: auc, space: {train.epochs: [1, 2]}}"], "must be one of accuracy, loss. Received: 'auc'"),
+        (
+            ["tune.space.model.hidden_dim={min: 32, max: 64}"],
+            "allows model.hidden_dim=33: `model.hidden_dim` must",
+        ),
+        (
+            ["tune.space={model.hidden_dim: [60, 64], model.num_heads: [4, 5]}"],
+            "allows model.hidden_dim=64, model.num_heads=5: `model.hidden_dim` must be a multiple",
+        ),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse(override(SMALL, settings))
+    assert str(caught.value).startswith("the config has 1 fault:")
+
+
+def test_a_search_is_part_of_a_config():
+    space = {"train.learning_rate": {"min": "1e-4", "max": 5e-3, "scale": "log"}, "model.hidden_dim": [32, 64]}
+    config = parse({**SMALL, "tune": {"space": space}})
+    assert (config.tune.strategy, config.tune.trials, config.tune.minutes) == ("bayesian", 20, None)
+    assert config.tune.space["train.learning_rate"].min == 1e-4
+    assert parse(yaml.safe_load(config.to_yaml())) == config
+    assert parse(SMALL).tune is None
+    parse(override(SMALL, ["tune.space={model.hidden_dim: [60, 30], model.num_heads: [5, 6]}"]))  # 64 is not among them
+    other = parse(override({**SMALL, "tune": {"space": space}}, ["tune.space.model.hidden_dim=[16]"]))
+    assert other.tune.space["model.hidden_dim"] == [16]

@@ -17,10 +17,14 @@ def test_a_notice_is_a_line_and_progress_one_line_an_epoch(caplog):
             for step in (1, 2):
                 progress = {"epoch": 1, "epochs": 1, "step": step, "steps": 2}
                 logger.info("step %d", step, extra={"progress": progress})
+                logger.info("of a trial", extra={"progress": {**progress, "trial": "trial 1/2"}})
+            with console.step("Trainer"):  # its epochs begin at 1 again
+                logger.info("last step", extra={"progress": progress})
     finally:
         logger.removeHandler(console)
     assert [line.strip() for line in stream.getvalue().splitlines()] == [
         "fetched two files, licence [MIT]",
         "step 1",
         "step 2",
+        "last step",
     ]

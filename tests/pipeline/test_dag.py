@@ -72,6 +72,23 @@ def test_a_warm_start_reads_the_live_version_once_the_data_are_known(compiled):
     assert "base_model" not in compiled()["Trainer"].inputs.inputs
 
 
+def test_the_trainer_takes_what_a_search_found_now_or_before(compiled):
+    space = "tune.space.train.learning_rate=[0.001, 0.01]"
+    own = compiled(space)
+    assert sorted(own) == sorted(NODES)
+    assert "hyperparameters" not in own["Trainer"].inputs.inputs
+    searching = compiled(space, tune=True)
+    found = compiled(space, tuned_uri="/artifacts/Tuner/best_hyperparameters/7")
+    assert "Transform" in found["TunedValues"].upstream_nodes
+    for nodes, producer in ((searching, "Tuner"), (found, "TunedValues")):
+        assert sorted(nodes) == sorted([*NODES, producer])
+        (channel,) = nodes["Trainer"].inputs.inputs["hyperparameters"].channels
+        assert channel.producer_node_query.id == producer
+        assert nodes["Trainer"].parameters == own["Trainer"].parameters
+    warm = compiled(space, "train.warm_start=latest_blessed", tune=True)
+    assert warm["Tuner"].inputs.inputs["base_model"].channels[0].producer_node_query.id == "LiveModel"
+
+
 def test_nothing_behind_a_closed_data_gate_runs_on_any_orchestrator(compiled):
     nodes = compiled(conditional=True)
     behind = {name for name, node in nodes.items() if node.inputs.conditionals}

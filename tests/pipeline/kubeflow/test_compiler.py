@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from google.protobuf import json_format
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
+from pipeline.cli import main
 from pipeline.config import ConfigError
+from tests.pipeline.kubeflow.conftest import CONFIG
 from tests.pipeline.test_dag import NODES
 
 GOLDEN = Path(__file__).with_name("golden_pipeline.yaml")
@@ -133,6 +136,17 @@ def test_a_pod_gets_volumes_nodes_secrets_and_a_deadline(pods):
 def test_equal_configs_have_equal_versions(compiled, compile_with):
     assert compile_with().digest == compiled.digest
     assert compile_with(image="other:1").digest != compiled.digest
+
+
+def test_a_search_is_left_out_and_that_is_told(compiled, tmp_path):
+    config, out = tmp_path / "mood.yaml", tmp_path / "pipeline.yaml"
+    config.write_text(
+        yaml.safe_dump({**CONFIG, "tune": {"space": {"train.epochs": [2, 4]}}}, sort_keys=False), encoding="utf-8"
+    )
+    done = CliRunner().invoke(main, ["compile", str(config), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "`tune` is not for Kubeflow: the compiled pipeline trains with the config's own values" in done.output
+    assert out.read_text(encoding="utf-8") == compiled.yaml
 
 
 def test_spans_are_settled_when_compiling(compile_with, tmp_path):

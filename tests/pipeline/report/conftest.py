@@ -42,6 +42,26 @@ def record(classes=("no", HARD), **changes):
             "seconds": 61.0,
             "rows_per_second": 1234.5,
             "temperatures": {"label": 1.25},
+            "tuned": {"train.learning_rate": 0.0021},
+        },
+        "search": {
+            "objective": "accuracy",
+            "score": 0.8,
+            "values": {"train.learning_rate": 0.0021},
+            "trials": [
+                {
+                    "trial": number,
+                    "state": state,
+                    "score": score,
+                    "values": {"train.learning_rate": rate},
+                    "epochs": None,
+                    "why": why,
+                }
+                for number, state, score, rate, why in (
+                    (1, "failed", None, 0.9, f"no number: {HARD}"),
+                    (2, "done", 0.8, 0.0021, ""),
+                )
+            ],
         },
         "metrics": [{"name": "accuracy", "value": 0.8, "live": 0.9, "limits": {"max_drop": 0.05}, "passed": False}],
         "heads": [

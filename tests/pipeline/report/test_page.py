@@ -13,7 +13,7 @@ from pipeline.report.facts import RunReport, json_schema
 from pipeline.report.page import render_page, render_summary
 from tests.pipeline.report.page_parts import Page
 
-NOTHING = {"data": None, "training": None, "started": None, "live_version": None} | {
+NOTHING = {"data": None, "training": None, "search": None, "started": None, "live_version": None} | {
     name: [] for name in ("steps", "metrics", "heads", "slices", "gates", "examples", "lineage")
 }
 MANY = tuple(f"class {number}" for number in range(200))
@@ -67,6 +67,13 @@ def test_a_run_that_did_nothing_has_a_page(make_record):
     assert "There is no file." in text
     for absent in ("Data", "Metrics", "Gates", "Calibration", "Lineage", "None"):
         assert absent not in text
+
+
+def test_a_search_is_shown_trial_by_trial_and_what_the_training_took_of_it(make_record):
+    text = "".join(Page(render_page(make_record())).text)
+    assert "2 trials, judged by accuracy on the eval split." in text
+    assert text.index("train.learning_rate 0.0021") < text.index("no number: <script>")
+    assert "- tuned: train.learning_rate 0.0021" in render_summary(make_record()).splitlines()
 
 
 def test_the_summary_is_markdown_that_no_name_breaks(make_record):
