@@ -17,6 +17,8 @@ from pipeline.config import ConfigError, parse
 DEFAULT_MAX_DROP = 0.01
 MOST_CLASSES = 1000
 MOST_NUMBERS_AS_CLASSES = 20
+LONG_TEXT = 256
+"""`max_len` of a column with many long texts: twice the usual, and with the others still within a BERT's 512."""
 """A label of more different numbers is taken to be a number."""
 
 
@@ -162,7 +164,11 @@ def _regression(label: str, numbers: dict[float, int]) -> tuple[list[str], str]:
 
 
 def _feature_line(guess: ColumnGuess) -> str:
-    settings = {"type": guess.type} if guess.column == guess.name else {"type": guess.type, "column": guess.column}
+    settings: dict[str, Any] = {"type": guess.type}
+    if guess.column != guess.name:
+        settings["column"] = guess.column
+    if guess.long:
+        settings["max_len"] = LONG_TEXT
     flow = yaml.safe_dump(
         {guess.name: settings}, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False
     )

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,8 @@ ERROR_LEFT = 0.5
 
 On the shop reviews the stars leave 0.36, a linear SVM over the whole text 0.52, and no honest column less than 0.9.
 """
+LONG_WORDS, LONG_SHARE = 128, 0.25
+"""A column of which so many texts have more words is read further than is usual."""
 _MIN_ROWS_FOR_SUSPICION = 50
 _MAX_CLASSES_FOR_SUSPICION = 1000
 _DAY = r"([0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4})"
@@ -48,6 +50,8 @@ class ColumnGuess:
     """Up to three different values."""
     suspicious: bool = False
     """The column alone nearly tells the label: it is a copy of it, or known only afterwards."""
+    long: bool = False
+    """Of the texts of this column many have more words than are usually read; of no other column more do."""
 
 
 def guess_features(data: str | dict[str, str], label: str) -> list[ColumnGuess]:
@@ -70,6 +74,7 @@ def guess_features(data: str | dict[str, str], label: str) -> list[ColumnGuess]:
     classes = label_values.fill_null("").to_numpy(zero_copy_only=False).astype(str)
     taken = {LABEL_KEY}
     guesses: list[ColumnGuess] = []
+    long: dict[str, float] = {}
     for column, values in columns.items():
         name = _identifier(column, taken, len(guesses) + 1)
         if values is None:
@@ -83,7 +88,13 @@ def guess_features(data: str | dict[str, str], label: str) -> list[ColumnGuess]:
             guesses.append(ColumnGuess(column, name, "skip", reason, examples, suspicious=True))
         else:
             guesses.append(ColumnGuess(column, name, kind, reason, examples))
-    return guesses
+        if kind == "text":
+            long[name] = _share(pc.greater(pc.count_substring_regex(values.drop_null(), _WORD), LONG_WORDS))
+    longest = max(long, key=long.__getitem__, default="")
+    if long.get(longest, 0.0) < LONG_SHARE:
+        return guesses
+    reason = f"{long[longest]:.0%} have more than {LONG_WORDS} words"
+    return [replace(each, long=True, reason=reason) if each.name == longest else each for each in guesses]
 
 
 def _sample(data: str | dict[str, str], label: str) -> dict[str, pa.Array | None]:

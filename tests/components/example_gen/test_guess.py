@@ -122,6 +122,18 @@ def test_a_table_without_use_is_refused(tmp_path, content, message):
         guess_features(str(tmp_path / "a.csv"), "y")
 
 
+@pytest.mark.parametrize(("count", "expected"), [(25, ["chinese"]), (24, [])])
+def test_the_column_with_most_long_texts_is_read_further(tmp_path, count, expected):
+    """A quarter of its texts have more than 128 words; in Chinese each character is one."""
+    texts = [("很好不太喜" * 26 if row < count else "好") + f" {row}" for row in range(100)]
+    english = [("very good " * 65 if row < count - 1 else "fine") + f" {row}" for row in range(100)]
+    pq.write_table(
+        pa.table({"english": english, "chinese": texts, "label": ["a", "b"] * 50}), tmp_path / "table.parquet"
+    )
+    guesses = guess_features(str(tmp_path / "table.parquet"), "label")
+    assert [guess.name for guess in guesses if guess.long] == expected
+
+
 def test_guessing_does_not_wait_for_tensorflow(tmp_path):
     import subprocess
 
