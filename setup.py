@@ -43,6 +43,7 @@ setup(
         "urllib3>=2,<3",
     ],
     extras_require={
+        "mlflow": ["mlflow-skinny>=3,<4"],
         "wandb": ["wandb>=0.31,<1"],
         "dev": [
             "aiosmtpd>=1.4",
@@ -53,6 +54,7 @@ setup(
             "import-linter>=2",
             "jsonschema>=4.20",
             "kubernetes-validate>=1.37,<2",
+            "mlflow-skinny>=3,<4",
             "mypy>=1.10",
             "psutil>=5.9",
             "pytest>=8",

@@ -1,6 +1,7 @@
 """What follows a run: its record, numbers, messages. Nothing of it changes the run's verdict or exit code."""
 
 import datetime
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from pipeline.console import RunConsole
 from pipeline.notify import messages
 from pipeline.report.facts import RunReport
 from pipeline.workspace import Workspace
+
+TRACKERS = {"mlflow": "MLflow", "wandb": "Weights & Biases"}
 
 _logger = logging.getLogger("attention")
 
@@ -46,11 +49,12 @@ def follow_up(
         page = str(workspace.reports / run_id / write.PAGE)
         console.say(f"[dim]report: {escape(page)}[/]")
 
-    def track() -> None:
-        from pipeline.track import weights_and_biases
+    def track(tracker: str) -> None:
+        from pipeline.track import ml_flow, weights_and_biases
 
-        if config.track.wandb and report is not None and page is not None:
-            place = weights_and_biases.track(config.track.wandb, report, Path(page), workspace.root)
+        if report is not None and page is not None:
+            send: Any = {"mlflow": ml_flow.track, "wandb": weights_and_biases.track}[tracker]
+            place = send(getattr(config.track, tracker), report, Path(page), workspace.root)
             console.say(f"[dim]tracked: {escape(place)}[/]")
 
     def publish() -> None:
@@ -61,7 +65,8 @@ def follow_up(
         numbers.publish(config.metrics, found, config.name)
 
     _guarded(console, "The report could not be made", record)
-    _guarded(console, "Weights & Biases was not told", track)
+    for tracker in config.track.wanted:
+        _guarded(console, f"{TRACKERS[tracker]} was not told", functools.partial(track, tracker))
     told = {**result, "report": page}
     if config.metrics.textfile or config.metrics.pushgateway:
         _guarded(console, "The run's numbers could not be published", publish)

@@ -18,7 +18,7 @@ from pipeline import run_end
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
-from pipeline.track import weights_and_biases
+from pipeline.track.record import missing_packages
 from pipeline.workspace import Workspace, WorkspaceBusyError, locked
 
 EXIT_USAGE = 2
@@ -95,8 +95,8 @@ def _run(
     overrules: Mapping[str, str],
     tune: bool,
 ) -> dict[str, Any]:
-    if config.track.wandb and not weights_and_biases.is_installed():
-        told = "`track.wandb` needs a package that is not here: pip install 'attention-pipeline[wandb]'."
+    for missing in missing_packages(config.track):
+        told = f"`track.{missing}` needs a package that is not here: pip install 'attention-pipeline[{missing}]'."
         console.say(f"[red]failed[/]: {escape(told)}")
         return _nothing(told) | {"exit_code": EXIT_USAGE}
     with console.step("starting TensorFlow and TFX"):
