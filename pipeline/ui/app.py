@@ -1,4 +1,4 @@
-"""The pages: runs, and what lies in quarantine; reports as they were written."""
+"""The pages: runs, what lies in quarantine, a server asked; reports as they were written."""
 
 import json
 from itertools import islice
@@ -12,6 +12,7 @@ from pipeline.history import History, Run
 from pipeline.report.page import template_environment
 from pipeline.report.plots import over_time
 from pipeline.report.write import PAGE
+from pipeline.ui.ask import Asking
 from pipeline.workspace import Workspace
 
 OWN_NAMES = ("127.0.0.1", "localhost")
@@ -19,13 +20,14 @@ MOST_RUNS, MOST_ROWS = 50, 200
 USUAL_METRICS = ("accuracy", "subset_accuracy", "macro_f1", "mean_absolute_error")
 
 
-def make_app(history: History, pipeline: str, workspace: Workspace) -> web.Application:
+def make_app(history: History, pipeline: str, workspace: Workspace, server: str) -> web.Application:
     """Makes the application.
 
     Args:
         history: read anew for each page.
         pipeline: its name.
         workspace: holds the reports and the quarantine.
+        server: `host:port` of the gRPC server that a typed row is sent to.
     """
     templates = template_environment("pipeline.ui")
 
@@ -58,6 +60,9 @@ def make_app(history: History, pipeline: str, workspace: Workspace) -> web.Appli
     app.router.add_get("/", show_runs)
     app.router.add_get("/reports/{run}", show_report)
     app.router.add_get("/quarantine", show_quarantine)
+    asking = Asking(server, pipeline, page)
+    app.router.add_get("/ask", asking.answer)
+    app.router.add_post("/ask", asking.answer)
     return app
 
 

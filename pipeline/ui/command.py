@@ -12,8 +12,11 @@ HOST = "127.0.0.1"
 @click.command()
 @with_config
 @click.option("--port", default=8510, show_default=True, help="On 127.0.0.1; 0: any free port.")
-def ui(config: Any, workspace: Any, port: int) -> None:
+@click.option("--server", default="127.0.0.1:8500", show_default=True, help="gRPC server that typed rows are sent to.")
+def ui(config: Any, workspace: Any, port: int, server: str) -> None:
     """Show the runs in a browser: verdicts, a metric over time, reports, closed gates, quarantine. Read-only.
+
+    A row that is typed in is answered by the server with its attention, by two versions beside each other if you like.
 
     \b
     attention ui reviews.yaml          then open http://127.0.0.1:8510
@@ -25,7 +28,7 @@ def ui(config: Any, workspace: Any, port: int) -> None:
     from pipeline.ui.app import make_app
     from pipeline.views import open_history
 
-    app = make_app(open_history(config, workspace), config.name, workspace)
+    app = make_app(open_history(config, workspace), config.name, workspace, server)
     try:
         web.run_app(app, host=HOST, port=port, access_log=None)
     except OSError as error:

@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime
 
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from deploy.serving.client import PredictionClient
 from pipeline.history import History, Run, Step
 from pipeline.ui.app import make_app
 from pipeline.workspace import Workspace
+from tests.deploy.serving.running_server import RunningServer
+from tests.deploy.serving.saved_models import export_reviews
 from tests.pipeline.report.page_parts import Page
 
 
@@ -29,10 +34,11 @@ class Measured(Run):
     metrics = {"accuracy": 0.9, "auc": 0.8, "recall/no": 0.5}
 
 
-def ask(workspace, path, **headers):
+def ask(workspace, path, form=None, server="127.0.0.1:9", **headers):
     async def fetch():
-        async with TestClient(TestServer(make_app(Runs(), "reviews", workspace))) as client:
-            answer = await client.get(path, headers=headers)
+        async with TestClient(TestServer(make_app(Runs(), "reviews", workspace, server))) as client:
+            method = "GET" if form is None else "POST"
+            answer = await client.request(method, path, data=form, headers=headers)
             return answer.status, await answer.text()
 
     return asyncio.run(fetch())
@@ -71,3 +77,49 @@ def test_rows_in_quarantine_are_shown_and_never_run(tmp_path):
 
 def test_another_name_for_this_machine_is_refused(tmp_path):
     assert ask(Workspace(tmp_path), "/", Host="evil.example")[0] == 403
+
+
+def test_a_server_that_is_away_is_told_on_the_page(tmp_path):
+    status, text = ask(Workspace(tmp_path), "/ask")
+    assert status == 200
+    assert "127.0.0.1:9 did not answer for model reviews" in text
+    assert "attention serve" in text
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Two versions of one model, the second of which says yes more often."""
+    root = tmp_path_factory.mktemp("served")
+    for version, bias in ((1, 0.0), (2, 0.2)):
+        export_reviews(root / "reviews" / str(version), bias=bias)
+    config = root / "models.config"
+    config.write_text(
+        f'model_config_list {{ config {{ name: "reviews" base_path: "{root}/reviews" '
+        'model_platform: "tensorflow" model_version_policy { all {} } } }'
+    )
+    with RunningServer(model_config_file=config) as running, PredictionClient(running.target, "reviews") as client:
+        until = time.monotonic() + 60
+        while set(client.versions().values()) != {"AVAILABLE"} or len(client.versions()) < 2:
+            assert time.monotonic() < until, client.versions()
+            time.sleep(0.1)
+        yield running.target
+
+
+@pytest.mark.slow
+def test_a_typed_row_is_answered_by_two_versions_with_their_attention(tmp_path, server):
+    workspace = Workspace(tmp_path)
+    form = Page(ask(workspace, "/ask", server=server)[1])
+    assert form.tags["form"] == 1
+    typed = [("review", "good <script>"), ("age", "30"), ("version", "1"), ("version", "2")]
+    status, text = ask(workspace, "/ask", typed, server=server)
+    page = Page(text)
+    assert status == 200
+    assert page.tags["article"] == 2
+    assert page.tags["script"] == 0
+    answers = [each for each in page.text if each.startswith("Version ")]
+    with PredictionClient(server, "reviews", version=1) as client:
+        (expected,) = client.predict([{"review": "good <script>", "age": 30.0}])
+    assert answers[0].startswith("Version 2: ")
+    assert answers[1] == f"Version 1: {expected}"
+    wrong = Page(ask(workspace, "/ask", {"age": "old"}, server=server)[1])
+    assert "`age` takes a number. Received: 'old'." in wrong.text
