@@ -7,6 +7,7 @@ from rich.text import Text
 
 from deploy.serving.rows import Prediction, Word
 
+EVEN_SHARES = 2
 _COLOUR = (255, 140, 0)
 
 _STYLE = """
@@ -22,9 +23,12 @@ table { border-collapse: collapse; font-size: .9rem; } td { padding: 0 .8rem 0 0
 
 
 def shades(words: Sequence[Word]) -> list[float]:
-    """How strongly to shade each word: 0 to 1, relative to the one with the greatest weight."""
-    greatest = max((word.weight for word in words), default=0.0)
-    return [word.weight / greatest if greatest > 0 else 0.0 for word in words]
+    """How strongly to shade each word: 0 to 1, relative to the one with the greatest weight.
+
+    Full shade takes twice an even share, so that a model which attends to all words alike looks like one.
+    """
+    full = max([EVEN_SHARES * sum(word.weight for word in words) / max(len(words), 1), *(word.weight for word in words)])
+    return [word.weight / full if full > 0 else 0.0 for word in words]
 
 
 def shaded(prediction: Prediction) -> Text:

@@ -31,6 +31,7 @@ def test_the_strongest_word_is_shaded_fully_and_no_attention_not_at_all():
     assert shades(WORDS) == [0.0, 1.0, 0.2 / 0.6, 0.2 / 0.6]
     assert shades([Word("a", 0.0, "x")]) == [0.0]
     assert shades([]) == []
+    assert shades([Word(text, 0.25, "x") for text in "abcd"]) == [0.5] * 4, "attention to all alike"
 
 
 def test_the_terminal_shows_each_feature_on_its_line():
