@@ -126,6 +126,8 @@ class PipelineConfig(Options):
         faults = list(self.faults())
         if self.tune is not None:
             faults += space_faults(self.model_copy(update={"tune": None}), self.tune)
+            if self.train.strategy == "multi_worker":
+                faults.append("`tune` and `train.strategy: multi_worker` exclude each other: one process searches.")
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -162,6 +164,13 @@ class PipelineConfig(Options):
             for name in [each] if isinstance(each, str) else each:
                 if name not in self.features and name not in self.heads:
                     yield f"`evaluation`: a slice or column of its gates is not there. Received: {name!r}."
+        if self.train.strategy != "none" and self.train.gradient_accumulation_steps > 1:
+            yield (
+                "`train.gradient_accumulation_steps` and `train.strategy` exclude each other: Keras adds up on one "
+                "device alone; spread a large `train.batch_size` over more devices."
+            )
+        if self.train.strategy != "none" and self.train.jit_compile:
+            yield "`train.jit_compile` and `train.strategy` exclude each other: XLA compiles for one device."
 
     def _head_faults(self) -> Iterable[str]:
         heads = self.heads
