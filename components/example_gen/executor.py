@@ -78,7 +78,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples.set_string_custom_property(
             "rows_by_split", json.dumps({name: report.rows_by_split[name] for name in splits})
         )
-        for name, count in _replay(report, exec_properties).items():
+        replay = _replay(report, exec_properties)
+        for name, count in replay.items():
             examples.set_int_custom_property(name, count)
         paths = list(dict.fromkeys(unit.path for unit in units))
         examples.set_string_custom_property("source_files", json.dumps(paths[:_MAX_FILES_NAMED], ensure_ascii=False))
@@ -88,7 +89,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             "ExampleGen read %s rows: %s%s%s",
             f"{report.rows_read:,}",
             ", ".join(f"{name} {report.rows_by_split[name]:,}" for name in splits),
-            f"; {report.rows_replayed:,} of them from older spans" if report.rows_replayed else "",
+            f"; replay: {replay['rows_replayed']:,} rows of {replay['spans_replayed']} older spans" if replay else "",
             f"; {report.bad_by_reason.total():,} quarantined in {quarantine_file}" if quarantined else "",
         )
 
