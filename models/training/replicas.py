@@ -1,7 +1,8 @@
 """One training on several devices, with the result that one device gives.
 
 Keras itself clips the gradients of each replica before they are added up, and gives replicas with fewer rows the same
-say; here the step is that of the whole batch. Only chance (dropout) falls otherwise.
+say; here the step is that of the whole batch. Only chance (dropout) falls otherwise, and where there are several heads,
+the loss of each by itself is shown as the mean over batches and replicas, whatever rows they had.
 """
 
 import functools
@@ -29,6 +30,10 @@ def make_strategy(options: TrainOptions) -> tf.distribute.Strategy:
 
     Returns:
         TensorFlow's default strategy where one device is asked for, or no more are there.
+
+    Raises:
+        ValueError: TF_CONFIG is not as TensorFlow wants it.
+        RuntimeError: TensorFlow is at work already, too late to join other workers.
     """
     if options.strategy == "mirrored":
         gpus = tf.config.list_logical_devices("GPU")
