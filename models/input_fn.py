@@ -158,6 +158,8 @@ def batches(
     class_weights: Mapping[str, np.ndarray] = MappingProxyType({}),
     first_step: int = 0,
     multiple: int = 1,
+    replicas: int = 1,
+    own: range = range(1),
 ) -> tf.data.Dataset:
     """Makes the batches of one epoch.
 
@@ -168,14 +170,19 @@ def batches(
         class_weights: head → float32 `(classes,)`, for each head whose rows count by their class.
         first_step: number of the batch to begin with, where a training goes on in the middle of an epoch.
         multiple: texts are padded to a multiple of so many tokens, or to the longest of all.
+        replicas: that share each batch; its rows are dealt out as evenly as can be, so that one may get none.
+        own: the replicas to make parts for.
 
     Returns:
         a dataset of `(features, labels)` or `(features, labels, weights)`, labels and weights by the names of the
-        heads.
+        heads; of each batch the parts of the own replicas, one after the other.
     """
 
-    def make_batch(step: tf.Tensor) -> tuple:
+    def make_batch(index: tf.Tensor) -> tuple:
+        step, replica = index // len(own), index % len(own) + own[0]
         chosen = rows[step * batch_size : (step + 1) * batch_size]
+        size = tf.size(chosen, tf.int64)
+        chosen = chosen[size * replica // replicas : size * (replica + 1) // replicas]
         features = pad({name: tf.gather(column, chosen) for name, column in split.features.items()}, lengths)
         labels = {name: tf.gather(column, chosen) for name, column in split.labels.items()}
         if not class_weights:
@@ -189,5 +196,6 @@ def batches(
     rows = tf.constant(rows)
     lengths = few_lengths(split, multiple)
     steps = -(-len(split) // batch_size)
-    dataset = tf.data.Dataset.range(first_step, steps).map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
+    indices = tf.data.Dataset.range(first_step * len(own), steps * len(own))
+    dataset = indices.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)

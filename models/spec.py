@@ -183,6 +183,11 @@ class TrainOptions(Options):
         "none", description="latest_blessed: go on from the weights of the version that is live, if there is one."
     )
     mixed_precision: bool = Field(False, description="float16 where there is a GPU.")
+    strategy: Literal["none", "mirrored", "multi_worker"] = Field(
+        "none",
+        description="mirrored: all GPUs of the machine; multi_worker: the processes that TF_CONFIG names. They share "
+        "each batch of `batch_size` rows. Where there is one device only, that is said and one it is.",
+    )
     jit_compile: bool = Field(
         False,
         description="Compile the training by XLA; texts are then padded in steps of 32, and two trainings may differ.",

@@ -23,6 +23,7 @@ from models.training.device import grow_gpu_memory, precision, require_keras_3
 from models.training.initial_embeddings import cooccurrence_embeddings
 from models.training.loop import Outcome, train
 from models.training.material import Material, read_material
+from models.training.replicas import make_strategy, wait_for_all
 from models.training.warm_start import take_over
 from models.weights import read_weights
 from models.word_pieces import VOCABULARY_FILE
@@ -42,15 +43,15 @@ def run_fn(fn_args: "FnArgs") -> None:
 
     Reads the splits of raw tf.Examples and the Transform graph. Writes the SavedModel to `serving_model_dir`; to
     `model_run_dir`: `model.keras` for a later warm start, `training.json` with the curve and what was tuned, and
-    TensorBoard's logs.
+    TensorBoard's logs. Of several workers that train together the chief alone writes; all must see the same files.
 
     Args:
         fn_args: `custom_config` holds the JSON text of the `ModelSpec` and, if wanted, `CHECKPOINT_KEY`;
             `hyperparameters`, if there are some, are put into that spec before all else.
 
     Raises:
-        RuntimeError: Keras is not Keras 3.
-        ValueError: there is nothing to learn or nothing to evaluate on.
+        RuntimeError: Keras is not Keras 3, or it is too late to join other workers.
+        ValueError: there is nothing to learn or nothing to evaluate on, or TF_CONFIG is no such thing.
         FloatingPointError: the loss is not finite.
         MemoryError: a batch does not fit into the memory of the device.
     """
@@ -59,11 +60,19 @@ def run_fn(fn_args: "FnArgs") -> None:
     spec = with_values(ModelSpec.model_validate_json(fn_args.custom_config[SPEC_KEY]), values)
     if values:
         _log.info("Tuned: %s", values)
+    grow_gpu_memory()
+    strategy = make_strategy(spec.train)  # before all else that TensorFlow does
     material = read_material(spec, fn_args.transform_output, fn_args.train_files, fn_args.eval_files)
     base_dir = fn_args.custom_config.get(CHECKPOINT_KEY) or os.path.join(fn_args.model_run_dir, "checkpoints")
-    network, outcome, checkpoint_dir = fit(spec, material, fn_args.base_model, base_dir, fn_args.model_run_dir)
+    network, outcome, checkpoint_dir = fit(
+        spec, material, fn_args.base_model, base_dir, fn_args.model_run_dir, strategy
+    )
 
-    if network.get_layer("attention").compute_dtype != "float32":  # a server may have no GPU
+    if not strategy.extended.should_checkpoint:
+        wait_for_all(strategy)  # TFX looks for the model at once
+        return
+    if network.get_layer("attention").compute_dtype != "float32" or strategy.num_replicas_in_sync > 1:
+        # A server may have no GPU, and has one copy of each weight.
         weights = network.get_weights()
         network = build_network(spec, _sizes(material), material.targets)
         network.set_weights(weights)
@@ -83,10 +92,16 @@ def run_fn(fn_args: "FnArgs") -> None:
     )
     if tf.io.gfile.exists(checkpoint_dir):
         tf.io.gfile.rmtree(checkpoint_dir)
+    wait_for_all(strategy)
 
 
 def fit(
-    spec: ModelSpec, material: Material, base_model: str | None, base_dir: str, log_dir: str
+    spec: ModelSpec,
+    material: Material,
+    base_model: str | None,
+    base_dir: str,
+    log_dir: str,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[keras.Model, Outcome, str]:
     """Builds the network and trains it.
 
@@ -96,6 +111,7 @@ def fit(
         base_model: the live version's SavedModel, if there is one.
         base_dir: gets a folder with the checkpoint of this very training; one that is there is taken up.
         log_dir: for TensorBoard.
+        strategy: default: what the options ask for.
 
     Returns:
         the network with the weights of its best epoch, how it went, and the checkpoint's folder.
@@ -109,7 +125,9 @@ def fit(
     keras.utils.set_random_seed(spec.train.seed)
     if not spec.train.jit_compile:  # XLA has no such promise
         tf.config.experimental.enable_op_determinism()  # else a busy machine adds up in another order
-    with precision(spec.train.mixed_precision, has_gpu=grow_gpu_memory()):
+    has_gpu = grow_gpu_memory()
+    strategy = strategy or make_strategy(spec.train)
+    with strategy.scope(), precision(spec.train.mixed_precision, has_gpu):
         network = build_network(spec, _sizes(material), targets)
     _set_initial_weights(network, spec, vocabularies, targets, train_split, base_model)
     _log.info(
@@ -120,9 +138,9 @@ def fit(
     )
     started = [] if spec.train.warm_start == "none" else network.get_weights()
     checkpoint_dir = os.path.join(base_dir, material.fingerprint(spec.model_dump(), started))
-    layers = _layer_plan(network, spec)
+    plan = {"strategy": strategy, **_layer_plan(network, spec)}
     try:
-        outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, log_dir, **layers)
+        outcome = train(network, train_split, eval_split, spec, targets, checkpoint_dir, log_dir, **plan)
     except tf.errors.ResourceExhaustedError:
         raise MemoryError(_out_of_memory(spec)) from None
     _log.info(
@@ -176,9 +194,12 @@ def _layer_plan(network: keras.Model, spec: ModelSpec) -> dict[str, Any]:
 
 def _out_of_memory(spec: ModelSpec) -> str:
     longest = max((feature.max_len for feature in spec.of_type("text").values()), default=0)
+    cure = "and double `train.gradient_accumulation_steps`, which gives the same steps"
+    if spec.train.strategy != "none":
+        cure = "or train on more devices"
     return (
-        "A batch does not fit into the memory of the device. Halve `train.batch_size` and double "
-        "`train.gradient_accumulation_steps`, which gives the same steps, or lower `max_len` of the text features. "
+        f"A batch does not fit into the memory of the device. Halve `train.batch_size` {cure}, "
+        "or lower `max_len` of the text features. "
         f"Received: train.batch_size={spec.train.batch_size}, max_len={longest}"
     )
 

@@ -126,6 +126,8 @@ class PipelineConfig(Options):
         faults = list(self.faults())
         if self.tune is not None:
             faults += space_faults(self.model_copy(update={"tune": None}), self.tune)
+            if self.train.strategy == "multi_worker":
+                faults.append("`tune` and `train.strategy: multi_worker` exclude each other: one process searches.")
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -142,6 +144,11 @@ class PipelineConfig(Options):
                 yield f"`features.{name}`: this name is kept for the label; choose another."
             if feature.column in {head.column for head in self.heads.values()}:
                 yield f"`features.{name}` reads the label's own column {feature.column!r}: it would give it away."
+        has_old_rows = isinstance(self.data.input, dict) and "replay" in self.data.input
+        if self.data.replay and self.data.window is None and not has_old_rows:
+            yield "`data.replay` takes rows of the spans before `data.window`, and there is no window: set that, too."
+        if has_old_rows and not self.data.replay:
+            yield "`data.input.replay` holds old rows, and `data.replay` must say which share of them is trained on."
         yield from self._head_faults()
         if not any(feature.type != "passthrough" for feature in self.features.values()):
             yield "`features` holds nothing that a model could read: name a text, number or category."
@@ -157,6 +164,13 @@ class PipelineConfig(Options):
             )
         if isinstance(self.model, BertOptions) and self.model.gradual_unfreezing and self.model.lora_rank:
             yield "`model.gradual_unfreezing` and `model.lora_rank` exclude each other: LoRA leaves the layers frozen."
+        if self.train.strategy != "none" and self.train.gradient_accumulation_steps > 1:
+            yield (
+                "`train.gradient_accumulation_steps` and `train.strategy` exclude each other: Keras adds up on one "
+                "device alone; spread a large `train.batch_size` over more devices."
+            )
+        if self.train.strategy != "none" and self.train.jit_compile:
+            yield "`train.jit_compile` and `train.strategy` exclude each other: XLA compiles for one device."
         yield from self._release_faults()
         for each in [*self.evaluation.slices, *(self.evaluation.fairness.columns or [])]:
             for name in [each] if isinstance(each, str) else each:

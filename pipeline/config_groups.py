@@ -22,9 +22,10 @@ Paths = str | list[str]
 
 class DataConfig(TableOptions):
     label: str | None = Field(None, description="Column that holds the class; or see `heads`.")
-    input: Paths | dict[Literal["train", "eval", "test"], Paths] = Field(
-        description="A file, a glob or a folder, or several; or these for each split; or `asset:NAME`. One path may "
-        "hold {SPAN} (a number) or {DATE} (YYYYMMDD): the newest span is read, or those of `window`."
+    input: Paths | dict[Literal["train", "eval", "test", "replay"], Paths] = Field(
+        description="A file, a glob or a folder, or several; or these for each split, and for old rows of which the "
+        "share `replay` is trained on; or `asset:NAME`. One path may hold {SPAN} (a number) or {DATE} (YYYYMMDD): the "
+        "newest span is read, or those of `window`."
     )
     window: WindowConfig | None = Field(None, description="Spans to train on.")
     max_bad_ratio: float = Field(0.01, ge=0, le=1, description="Greatest share of rows in quarantine.")

@@ -33,7 +33,7 @@ def with_files(config: PipelineConfig, until: datetime.date | None = None) -> Pi
         InputDataError: no span is there yet.
         AssetError: an asset cannot be had.
     """
-    source, window = config.data.input, config.data.window
+    source, window, replay = config.data.input, config.data.window, config.data.replay
     given = [path for part in _parts(source) for path in paths_of(part)]
     if any(_PLACE.search(path) for path in given) and not any(sign in path for path in given for sign in _TFX_ONLY):
         if not isinstance(source, str):
@@ -44,18 +44,22 @@ def with_files(config: PipelineConfig, until: datetime.date | None = None) -> Pi
             )
         spans = _spans(source, until)
         chosen: Paths | dict[str, Paths] = spans[-1][1]
+        replay = 0.0
         if window is not None and len(spans) > 1:
             chosen = {
                 "train": [path for _, path in spans[-1 - window.train : -1]],
                 "test": spans[-1][1],
             }
+            older = [path for _, path in spans[: -1 - window.train]]
+            if config.data.replay and older:
+                replay, chosen["replay"] = config.data.replay, older
     elif window is not None:
         raise ConfigError("`data.window` rolls over spans: put {SPAN} or {DATE} into the one path of `data.input`.")
     elif isinstance(source, dict):
         chosen = {split: _fetched(paths) for split, paths in source.items()}
     else:
         chosen = _fetched(source)
-    data = config.data.model_copy(update={"input": chosen, "window": None})
+    data = config.data.model_copy(update={"input": chosen, "window": None, "replay": replay})
     return config.model_copy(update={"data": data})
 
 

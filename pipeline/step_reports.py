@@ -36,6 +36,10 @@ def _example_gen(step: Step) -> tuple[str, bool]:
     reasons = json.loads(property_of(examples, "quarantined_by_reason") or "{}")
     text = f"{int(property_of(examples, 'rows_read') or 0):,} rows read: "
     text += ", ".join(f"{split} {count:,}" for split, count in by_split.items())
+    spans = int(property_of(examples, "spans_replayed") or 0)
+    if spans:
+        rows = int(property_of(examples, "rows_replayed") or 0)
+        text += f"; replay: {rows:,} rows of {spans} older span{'s' * (spans > 1)}"
     if reasons:
         text += "; quarantined " + ", ".join(f"{count:,} ({reason})" for reason, count in reasons.items())
     return text, False

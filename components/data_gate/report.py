@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.txt"
 COUNTERS = ("rows_read", "rows_used", "rows_quarantined")
+PASSED_OVER = "rows_passed_over"
+"""Rows of spans before the window that are not replayed; there is no such counter where there is no such span."""
 
 
 def shorten(text: str, width: int) -> str:
@@ -22,7 +24,9 @@ def shorten(text: str, width: int) -> str:
 def counters(examples: Any) -> dict[str, Any]:
     """What ExampleGen counted, from the custom properties of its artifact; empty for another ExampleGen's."""
     found: dict[str, Any] = {
-        name: examples.get_int_custom_property(name) for name in COUNTERS if examples.has_custom_property(name)
+        name: examples.get_int_custom_property(name)
+        for name in (*COUNTERS, PASSED_OVER)
+        if examples.has_custom_property(name)
     }
     for name in ("quarantined_by_reason", "first_quarantined"):
         if examples.has_custom_property(name):
@@ -47,7 +51,8 @@ def render(gates: list[Gate], findings: Iterable["Finding"], counted: dict[str, 
     lines = [f"Blocked by {', '.join(blocking)}." if blocking else "The data may be trained on.", ""]
     if set(COUNTERS) <= set(counted):
         read, used, quarantined = (counted[name] for name in COUNTERS)
-        lines.append(f"Rows: {read:,} read, {used:,} used, {quarantined:,} quarantined")
+        passed_over = f", {counted[PASSED_OVER]:,} of older spans passed over" if PASSED_OVER in counted else ""
+        lines.append(f"Rows: {read:,} read, {used:,} used, {quarantined:,} quarantined{passed_over}")
         reasons = counted.get("quarantined_by_reason", {})
         lines += [f"  {number:>9,} {reason}" for reason, number in sorted(reasons.items(), key=lambda item: -item[1])]
         lines.append("")

@@ -16,7 +16,8 @@ class ExampleGen(component.FileBasedExampleGen):
 
     Component `outputs` contains:
         `examples`: `standard_artifacts.Examples` with the custom properties `rows_read`, `rows_used`,
-        `rows_quarantined` (int), `quarantined_by_reason`, `rows_by_split` (JSON) and `quarantine_file`.
+        `rows_quarantined` (int), `quarantined_by_reason`, `rows_by_split` (JSON) and `quarantine_file`; where rows of
+        older spans are replayed, `spans_replayed`, `rows_replayed` and `rows_passed_over` (int).
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

@@ -1,5 +1,6 @@
 """Runs the ingestion as one Beam pipeline and describes the outcome in the Examples artifact."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -18,8 +19,8 @@ from tfx.types import artifact_utils, standard_component_specs
 from components.example_gen.errors import InputDataError
 from components.example_gen.files import matching_files
 from components.example_gen.gather import gather_quarantine, gather_reports, judge
-from components.example_gen.ingest import PARTS, IngestDoFn, split_uri
-from components.example_gen.inputs import WHOLE, shared_folder
+from components.example_gen.ingest import PARTS, IngestDoFn, Report, split_uri
+from components.example_gen.inputs import REPLAY, WHOLE, shared_folder
 from components.example_gen.options import SPLITS, ExampleGenOptions, SplitRatio
 from components.example_gen.plan import data_files, plan_files
 from components.example_gen.units import Unit
@@ -77,14 +78,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples.set_string_custom_property(
             "rows_by_split", json.dumps({name: report.rows_by_split[name] for name in splits})
         )
+        replay = _replay(report, exec_properties)
+        for name, count in replay.items():
+            examples.set_int_custom_property(name, count)
         paths = list(dict.fromkeys(unit.path for unit in units))
         examples.set_string_custom_property("source_files", json.dumps(paths[:_MAX_FILES_NAMED], ensure_ascii=False))
         examples.set_string_custom_property("quarantine_file", quarantine_file)
         examples.set_string_custom_property("first_quarantined", json.dumps(report.first_bad, ensure_ascii=False))
         _logger.info(
-            "ExampleGen read %s rows: %s%s",
+            "ExampleGen read %s rows: %s%s%s",
             f"{report.rows_read:,}",
             ", ".join(f"{name} {report.rows_by_split[name]:,}" for name in splits),
+            f"; replay: {replay['rows_replayed']:,} rows of {replay['spans_replayed']} older spans" if replay else "",
             f"; {report.bad_by_reason.total():,} quarantined in {quarantine_file}" if quarantined else "",
         )
 
@@ -105,6 +110,20 @@ def read_options(exec_properties: dict[str, Any]) -> ExampleGenOptions:
     return ExampleGenOptions.model_validate_json(text.value)
 
 
+def _replay(report: Report, exec_properties: dict[str, Any]) -> dict[str, int]:
+    """Custom properties that tell of rows of older spans; none where there are no such spans."""
+    config = example_gen_pb2.Input()
+    json_format.Parse(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
+    spans = sum(split.name == REPLAY for split in config.splits)
+    if not spans:
+        return {}
+    return {
+        "spans_replayed": spans,
+        "rows_replayed": report.rows_replayed,
+        "rows_passed_over": report.rows_passed_over,
+    }
+
+
 def _plan(exec_properties: dict[str, Any], options: ExampleGenOptions) -> list[Unit]:
     """Finds the files of every input split and cuts them into units."""
     base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
@@ -123,7 +142,9 @@ def _plan(exec_properties: dict[str, Any], options: ExampleGenOptions) -> list[U
     shared = shared_folder([os.path.dirname(path) for path in everything])
     units: list[Unit] = []
     for name, paths in found.items():
-        units += plan_files(paths, shared, options, split_weights(name, list(found), options.split))
+        weights = split_weights("train" if name == REPLAY else name, list(found), options.split)
+        planned = plan_files(paths, shared, options, weights)
+        units += [dataclasses.replace(unit, is_replay=name == REPLAY) for unit in planned]
     if not units:
         raise InputDataError(f"{' and '.join(f'`{path}`' for path in everything[:3])} is empty.")
     return units

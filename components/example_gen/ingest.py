@@ -14,7 +14,7 @@ from components.example_gen.check import check
 from components.example_gen.errors import InputDataError
 from components.example_gen.options import ExampleGenOptions, LabelOptions
 from components.example_gen.readers.batch import BadRow
-from components.example_gen.split import assign, row_keys
+from components.example_gen.split import assign, choose_replayed, row_keys
 from components.example_gen.units import Unit, read_unit
 from components.example_gen.write import QuarantineWriter, ShardWriter, encode_examples
 
@@ -27,6 +27,10 @@ class Report(BaseModel):
 
     rows_read: int = 0
     rows_by_split: Counter[str] = Counter()
+    rows_replayed: int = 0
+    """Of those in train, rows of spans before the window."""
+    rows_passed_over: int = 0
+    """Sound rows of such spans that were not chosen."""
     bad_by_reason: Counter[str] = Counter()
     first_bad: list[str] = []
     """The first three bad rows, in words."""
@@ -38,6 +42,8 @@ class Report(BaseModel):
     def add(self, other: "Report") -> None:
         self.rows_read += other.rows_read
         self.rows_by_split.update(other.rows_by_split)
+        self.rows_replayed += other.rows_replayed
+        self.rows_passed_over += other.rows_passed_over
         self.bad_by_reason.update(other.bad_by_reason)
         self.first_bad = (self.first_bad + other.first_bad)[:3]
         self.add_labels(other.labels)
@@ -94,13 +100,20 @@ def ingest(index: int, unit: Unit, options: ExampleGenOptions, examples_uri: str
                 quarantine.write(bad)
                 add_bad_row(report, unit.name, bad)
             if checked.num_rows:
-                places = assign(row_keys(checked.features, checked.group, options), weights, options.split_seed)
-                for place, example in zip(places.tolist(), encode_examples(checked.features), strict=True):
+                features = checked.features
+                places = assign(row_keys(features, checked.group, options), weights, options.split_seed)
+                if unit.is_replay:
+                    chosen = (places == names.index("train")) & choose_replayed(features, options)
+                    features = {name: values.filter(pa.array(chosen)) for name, values in features.items()}
+                    places = places[chosen]
+                    report.rows_replayed += len(places)
+                    report.rows_passed_over += checked.num_rows - len(places)
+                for place, example in zip(places.tolist(), encode_examples(features), strict=True):
                     shards[place].write(example)
                     report.rows_by_split[names[place]] += 1
                 report.add_labels(
                     {
-                        label.name: _some_values(checked.features[label.name], label)
+                        label.name: _some_values(features[label.name], label)
                         for label in options.labels
                         if len(report.labels.get(label.name, [])) < 2
                     }

@@ -13,6 +13,9 @@ from components.example_gen.options import SPLITS
 WHOLE = "all"
 """Name of the one input split that is cut into train, eval and test by us."""
 
+REPLAY = "replay"
+"""Name of the input split of spans before the window, of whose rows a share is trained on."""
+
 Paths = str | Sequence[str]
 
 
@@ -20,8 +23,8 @@ def resolve_inputs(data: Paths | Mapping[Any, Paths], must_exist: bool = True) -
     """Finds the folder and the file patterns of the user's data.
 
     Args:
-        data: a file, glob or folder, or several; or these for each split that already exists. A path may hold TFX's
-            `{SPAN}`, `{VERSION}` or `{YYYY}`, `{MM}`, `{DD}`.
+        data: a file, glob or folder, or several; or these for each split that already exists, and for `replay` with
+            one path for each older span. A path may hold TFX's `{SPAN}`, `{VERSION}` or `{YYYY}`, `{MM}`, `{DD}`.
         must_exist: False where the data lies on the machine of the run alone; what is not here is taken as it is.
 
     Returns:
@@ -32,12 +35,12 @@ def resolve_inputs(data: Paths | Mapping[Any, Paths], must_exist: bool = True) -
         InputDataError: a path names nothing, a split's name is not known, or there is no train split.
     """
     if isinstance(data, Mapping):
-        unknown = [name for name in data if name not in SPLITS]
+        unknown = [name for name in data if name not in (*SPLITS, REPLAY)]
         if unknown:
             raise InputDataError(f"Splits are named {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
         if "train" not in data:
             raise InputDataError(f"A `train` split is needed. Received only: {', '.join(data) or 'nothing'}")
-        paths = {name: data[name] for name in SPLITS if name in data}
+        paths = {name: data[name] for name in (*SPLITS, REPLAY) if name in data}
     else:
         paths = {WHOLE: data}
     patterns = [(name, _pattern(path, must_exist)) for name, given in paths.items() for path in paths_of(given)]

@@ -53,6 +53,13 @@ class TableOptions(_Frozen):
     delimiter: str | None = Field(None, description="Default: told from the first rows of the file.")
     split: SplitRatio = SplitRatio()
     split_seed: int = Field(0, ge=0, lt=2**64, description="Another seed deals the rows out anew.")
+    replay: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the rows of spans before `window` that are trained on again. A row's content decides, so "
+        "that it stays in or out for ever; what its own split would not give to train is never taken.",
+    )
     split_by: str | None = Field(None, description="Column whose equal values stay in one split.")
     on_empty_text: Literal["use", "quarantine"] = "use"
 

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from components.example_gen.options import ExampleGenOptions
 
 _SEPARATOR = "\x1f"
+_REPLAY_SEED = 1 << 64
+"""Added to the split's own seed, which is less: whether a row is replayed has nothing to do with its split."""
 
 
 def normalize(texts: pa.Array) -> pa.Array:
@@ -96,3 +98,18 @@ def assign(keys: pa.Array, weights: Sequence[int], seed: int = 0) -> np.ndarray:
     hashes = (hashlib.blake2b(text, digest_size=8, salt=salt).digest() for text in texts)
     buckets = [int.from_bytes(digest, "big") % total for digest in hashes]
     return np.searchsorted(np.cumsum(weights), np.array(buckets, np.int64), side="right")
+
+
+def choose_replayed(features: dict[str, pa.Array], options: ExampleGenOptions) -> np.ndarray:
+    """Chooses the share `replay` of the rows by what they say, also where `split_by` groups them.
+
+    Args:
+        features: as `Checked.features`.
+        options: the share, and the features' types.
+
+    Returns:
+        bool `(rows,)`.
+    """
+    share = round(options.replay * 1_000_000)
+    keys = row_keys(features, None, options)
+    return assign(keys, (share, 1_000_000 - share), options.split_seed + _REPLAY_SEED) == 0

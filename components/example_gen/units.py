@@ -30,6 +30,8 @@ class Unit:
     """Columns that the file holds."""
     splits: tuple[tuple[str, int], ...] = ()
     """Splits that the rows are dealt out to, with their weights."""
+    is_replay: bool = False
+    """Whether only a share of the rows takes part, and only in train."""
     encoding: str = "utf-8"
     dialect: Dialect = field(default_factory=Dialect)
     row_groups: tuple[int, int] = (0, 0)

@@ -27,7 +27,9 @@ def shades(words: Sequence[Word]) -> list[float]:
 
     Full shade takes twice an even share, so that a model which attends to all words alike looks like one.
     """
-    full = max([EVEN_SHARES * sum(word.weight for word in words) / max(len(words), 1), *(word.weight for word in words)])
+    full = max(
+        [EVEN_SHARES * sum(word.weight for word in words) / max(len(words), 1), *(word.weight for word in words)]
+    )
     return [word.weight / full if full > 0 else 0.0 for word in words]
 
 

@@ -214,7 +214,7 @@ def _one_sentence(preset: str) -> Iterator[None]:
         reason = " ".join(str(error).split())
         raise ValueError(
             "`model.preset` must be a BERT: `asset:minilm`, a folder with config.json, model.safetensors, vocab.txt "
-            "and tokenizer_config.json, a preset's name in keras-hub, or hf://OWNER/MODEL. "
+            "and tokenizer_config.json, or, over the network, a preset's name in keras-hub or hf://OWNER/MODEL. "
             f"Received: {preset!r} ({type(error).__name__}: {reason[:200]})"
         ) from None
 

@@ -1,5 +1,6 @@
 """The training itself: epochs of batches, early stopping, and going on after a kill."""
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -8,6 +9,7 @@ from types import MappingProxyType
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from models.input_fn import Split, batches, shuffled_rows, sorted_rows
 from models.labels import Target, type_of
@@ -16,6 +18,7 @@ from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
 from models.training.event_log import EventLog
 from models.training.optimizer import make_optimizer
 from models.training.penalty import penalize
+from models.training.replicas import ReplicatedModel, distribute
 from models.training.state import TrainingState
 
 _log = logging.getLogger("attention")
@@ -54,6 +57,7 @@ def train(
     log_dir: str,
     rates: Mapping[str, float] = MappingProxyType({}),
     unfreeze: Callable[[int], bool] = lambda epoch: False,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Outcome:
     """Trains the network and leaves the weights of its best epoch in it, as `TrainingState.best_epoch` has it.
 
@@ -68,10 +72,12 @@ def train(
         rates: path of a variable → its share of the learning rate; 1 where nothing is said.
         unfreeze: called before an epoch, counted from 0; makes those layers trainable that learn in it, of those that
             are trainable now, and says whether they are others than before.
+        strategy: that the network was built in the scope of; default: one device.
 
     Returns:
         how it went.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     options = spec.train
     steps = -(-len(train_split) // options.batch_size)
     penalize(network, options.l2)
@@ -82,44 +88,58 @@ def train(
     }
     multiple = _XLA_LENGTHS if options.jit_compile else 1
     heads = {name: type_of(head) for name, head in spec.heads.items()}
-    model = keras.Model(network.inputs, {name: network.get_layer(of_head(name, "logits")).output for name in heads})
-    model.compile(
-        make_optimizer(options, steps, rates),
-        {name: head.loss(options, targets[name]) for name, head in heads.items()},
-        loss_weights={name: head.weight for name, head in spec.heads.items()},
-        weighted_metrics={name: head.metrics(targets[name]) for name, head in heads.items()},
-        jit_compile=options.jit_compile,
+    replicas = strategy.num_replicas_in_sync
+    model = (keras.Model if replicas == 1 else ReplicatedModel)(
+        network.inputs, {name: network.get_layer(of_head(name, "logits")).output for name in heads}
     )
-    model.optimizer.build(model.trainable_variables)
-    eval_batches = batches(eval_split, sorted_rows(eval_split.lengths), _EVAL_BATCH_SIZE, weights, multiple=multiple)
-    model.evaluate(eval_batches.take(1), verbose=0)  # builds the metrics, which a checkpoint holds, too
-    state = TrainingState(model, checkpoint_dir)
-    if state.restore():
-        _log.info("Training goes on at epoch %d, step %d", state.epoch + 1, state.step + 1)
-    callbacks = [
-        KeepState(state, steps, options.checkpoint_every_steps),
-        StopWithoutLoss(options.learning_rate),
-        ReportProgress(state, options.epochs, steps),
-    ]
-    event_log = EventLog(log_dir)
-    began, rows_before = time.monotonic(), _rows_seen(state, len(train_split), options.batch_size)
-    while state.epoch < options.epochs and not _has_converged(state, options.early_stopping_patience):
-        if unfreeze(state.epoch):
-            model.train_function = None  # Keras makes it anew, with the gradients of other weights
-        rows = shuffled_rows(train_split.lengths, options.batch_size, options.seed, state.epoch)
-        history = model.fit(
-            batches(train_split, rows, options.batch_size, weights, state.step, multiple),
-            validation_data=eval_batches,
-            initial_epoch=state.epoch,
-            epochs=state.epoch + 1,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
+
+    def shares(split: Split, rows: np.ndarray, batch_size: int, first_step: int = 0):
+        make = functools.partial(batches, split, rows, batch_size, weights, first_step, multiple)
+        return distribute(strategy, make)
+
+    with strategy.scope():
+        model.compile(
+            make_optimizer(options, steps, rates, replicas),
+            {name: head.loss(options, targets[name]) for name, head in heads.items()},
+            loss_weights={name: head.weight for name, head in spec.heads.items()},
+            weighted_metrics={name: head.metrics(targets[name]) for name, head in heads.items()},
+            jit_compile=options.jit_compile,
         )
-        state.end_epoch({name: float(values[-1]) for name, values in history.history.items()})
-        event_log.write(state.epoch - 1, state.curve[-1])
-        state.save()
-    state.take_best_weights()
+        model.optimizer.build(model.trainable_variables)
+        eval_batches = shares(eval_split, sorted_rows(eval_split.lengths), _EVAL_BATCH_SIZE)
+        eval_steps = -(-len(eval_split) // _EVAL_BATCH_SIZE)
+        model.evaluate(eval_batches, steps=1, verbose=0)  # builds the metrics, which a checkpoint holds, too
+        writes = strategy.extended.should_checkpoint
+        state = TrainingState(model, checkpoint_dir, writes)
+        if state.restore():
+            _log.info("Training goes on at epoch %d, step %d", state.epoch + 1, state.step + 1)
+        callbacks = [
+            KeepState(state, steps, options.checkpoint_every_steps),
+            StopWithoutLoss(options.learning_rate),
+            ReportProgress(state, options.epochs, steps),
+        ]
+        event_log = EventLog(log_dir) if writes else None
+        began, rows_before = time.monotonic(), _rows_seen(state, len(train_split), options.batch_size)
+        while state.epoch < options.epochs and not _has_converged(state, options.early_stopping_patience):
+            if unfreeze(state.epoch):
+                model.train_function = None  # Keras makes it anew, with the gradients of other weights
+            rows = shuffled_rows(train_split.lengths, options.batch_size, options.seed, state.epoch)
+            history = model.fit(
+                shares(train_split, rows, options.batch_size, state.step),
+                validation_data=eval_batches,
+                initial_epoch=state.epoch,
+                epochs=state.epoch + 1,
+                steps_per_epoch=steps - state.step,
+                validation_steps=eval_steps,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+            state.end_epoch({name: float(values[-1]) for name, values in history.history.items()})
+            if event_log is not None:
+                event_log.write(state.epoch - 1, state.curve[-1])
+            state.save()
+        state.take_best_weights()
     seconds = time.monotonic() - began
     rows_seen = _rows_seen(state, len(train_split), options.batch_size) - rows_before
     return Outcome(state.curve, state.best_epoch + 1, seconds, rows_seen / max(seconds, 1e-9))

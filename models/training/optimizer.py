@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from models.spec import TrainOptions
+from models.training.replicas import without_sum
 
 UNDECAYED = ["bias", "gamma", "beta"]
 """Names of the variables without weight decay: biases, and scale and centre of a norm."""
@@ -76,7 +77,10 @@ def _with_rates(optimizer_class: Any, rates: Mapping[str, float]) -> Any:
 
 
 def make_optimizer(
-    options: TrainOptions, steps_per_epoch: int, rates: Mapping[str, float] = MappingProxyType({})
+    options: TrainOptions,
+    steps_per_epoch: int,
+    rates: Mapping[str, float] = MappingProxyType({}),
+    replicas: int = 1,
 ) -> keras.optimizers.Optimizer:
     """The optimizer that the options name; its rate rises linearly and then falls as the schedule says.
 
@@ -85,6 +89,7 @@ def make_optimizer(
         steps_per_epoch: batches of one epoch.
         rates: path of a variable → its share of the learning rate; 1 where nothing is said. Weight decay keeps to the
             common rate.
+        replicas: that train together; several give it the sum of their gradients.
 
     Returns:
         a fresh optimizer.
@@ -101,7 +106,11 @@ def make_optimizer(
     if options.optimizer == "adafactor":
         arguments["relative_step"] = False  # else it would have a schedule of its own
     optimizer_class = _OPTIMIZERS[options.optimizer]
-    optimizer = (_with_rates(optimizer_class, rates) if rates else optimizer_class)(**arguments)
+    if rates:
+        optimizer_class = _with_rates(optimizer_class, rates)
+    if replicas > 1:
+        optimizer_class = without_sum(optimizer_class)
+    optimizer = optimizer_class(**arguments)
     optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
     return optimizer
 

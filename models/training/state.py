@@ -18,9 +18,10 @@ class TrainingState:
     Args:
         model: compiled, its optimizer built.
         directory: holds the checkpoint; belongs to this very training alone.
+        writes: whether this process does; of several that train together one does.
     """
 
-    def __init__(self, model: keras.Model, directory: str):
+    def __init__(self, model: keras.Model, directory: str, writes: bool = True):
         self.epoch = 0
         """Complete epochs."""
         self.step = 0
@@ -29,6 +30,7 @@ class TrainingState:
         """Loss and metrics of each complete epoch."""
         self._model = model
         self._path = os.path.join(directory, _FILE)
+        self._writes = writes
         self._best_weights: list[np.ndarray] = []
         self._metrics: list[np.ndarray] = []
 
@@ -65,6 +67,8 @@ class TrainingState:
             "metric": [np.asarray(variable) for variable in self._model.metrics_variables],
             "best": self._best_weights,
         }
+        if not self._writes:  # the metrics are a sum over all processes, so each has to ask for them
+            return
         arrays: dict[str, Any] = {
             f"{name}_{i}": array for name, group in groups.items() for i, array in enumerate(group)
         }

@@ -31,6 +31,8 @@ def data_fact(run: Run, heads: Mapping[str, AnyHead]) -> DataFact | None:
         rows_read=read,
         rows_used=used,
         rows_quarantined=quarantined,
+        rows_replayed=int(property_of(examples, "rows_replayed") or 0),
+        rows_passed_over=int(property_of(examples, "rows_passed_over") or 0),
         quarantined_by_reason=_json(examples, "quarantined_by_reason", {}),
         first_quarantined=_json(examples, "first_quarantined", []),
         quarantine_file=str(property_of(examples, "quarantine_file") or ""),

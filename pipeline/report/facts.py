@@ -50,6 +50,8 @@ class DataFact(Fact):
     rows_read: int
     rows_used: int
     rows_quarantined: int
+    rows_replayed: int = Field(0, description="Of those used, rows of spans before the window.")
+    rows_passed_over: int = Field(0, description="Rows of such spans that `data.replay` did not choose.")
     quarantined_by_reason: dict[str, int]
     first_quarantined: list[str]
     quarantine_file: str

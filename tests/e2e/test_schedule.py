@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -19,7 +20,7 @@ ROWS_A_DAY = 400
 def config(small_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("days")
     raw = yaml.safe_load(small_config.read_text(encoding="utf-8"))
-    raw["data"] |= {"input": f"{folder}/reviews-{{DATE}}.csv", "window": {"train": 2}}
+    raw["data"] |= {"input": f"{folder}/reviews-{{DATE}}.csv", "window": {"train": 2}, "replay": 0.5}
     raw["model"] = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2}
     raw["text"] = {"vocabulary_size": 300}
     raw["train"] = {"epochs": 1, "warm_start": "latest_blessed"}
@@ -105,7 +106,8 @@ def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, tmp_p
         arrive(day, new_class="perhaps")
     done = look()
     assert (done.code, done.result["verdict"], done.result["version"]) == (0, "pushed", 3), done.err
-    assert done.result["rows"]["read"] == 3 * ROWS_A_DAY
+    assert done.result["rows"]["read"] == 4 * ROWS_A_DAY
+    assert re.search(r"; replay: 1\d\d rows of 1 older span\b", done.err), done.err
     assert "The training starts from the live version" in done.err
     assert "recall/perhaps" in done.result["metrics"]
     assert versions(workspace) == [1, 2, 3]

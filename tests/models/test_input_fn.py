@@ -14,7 +14,7 @@ def split():
 
 
 def seen_rows(dataset):
-    return [features["t_token_ids"][:, 0].numpy() - 1 for features, *_ in dataset]
+    return [features["t_token_ids"][:, :1].numpy().ravel() - 1 for features, *_ in dataset]
 
 
 def test_reads_all_rows_in_order(spec, splits, transform_output):
@@ -76,6 +76,20 @@ def test_class_weights_go_with_the_rows(split):
     weights = np.array([0.5, 1, 2], np.float32)
     for _, labels, row_weights in batches(split, sorted_rows(split.lengths), 10, {"label": weights}):
         np.testing.assert_array_equal(row_weights["label"], weights[labels["label"]])
+
+
+def test_replicas_share_each_batch_evenly(split):
+    rows = shuffled_rows(split.lengths, 17, seed=0, epoch=0)  # 6 batches of 17, and one of 1
+    of_each = [seen_rows(batches(split, rows, 17, replicas=3, own=range(each, each + 1))) for each in range(3)]
+    assert [len(part) for part in of_each[0]] == [5] * 6 + [0]
+    assert [len(part) for part in of_each[2]] == [6] * 6 + [1]
+    together = [part for parts in zip(*of_each, strict=True) for part in parts]
+    np.testing.assert_array_equal(np.concatenate(together), rows)
+    both = seen_rows(batches(split, rows, 17, first_step=5, replicas=3, own=range(1, 3)))
+    for left, right in zip(
+        both, [part for parts in zip(*of_each[1:], strict=True) for part in parts][10:], strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_pads_to_a_multiple_when_asked(split):

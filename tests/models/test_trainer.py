@@ -50,7 +50,7 @@ def test_removes_its_checkpoint_when_done(trained):
 def test_word_pieces_start_beside_their_neighbours_or_at_random(spec, fn_args, tmp_path, monkeypatch):
     started = []
 
-    def stop(network, *_):
+    def stop(network, *_, **__):
         started.append(np.asarray(network.get_layer("word_pieces").embeddings))
         raise KeyboardInterrupt("stop")
 

@@ -68,6 +68,8 @@ def test_a_config_is_frozen():
         ("model.num_heads=5", "multiple of `model.num_heads`"),
         ("model={encoder: bert, num_layers: 2}", "`model.num_layers`: is not a setting that is known here"),
         ("model={encoder: bert, gradual_unfreezing: true, lora_rank: 4}", "LoRA leaves the layers frozen"),
+        ("train={strategy: mirrored, gradient_accumulation_steps: 2}", "Keras adds up on one device alone"),
+        ("train={strategy: multi_worker, jit_compile: true}", "XLA compiles for one device"),
         ("model.encoder=gru", "`model`: .*'self_attention', 'bert'"),
         ("evaluation.gates.accuracy={}", "needs one of min, max, max_drop, max_rise"),
         ("evaluation.gates.accuracy={max_drop: 0.1, max_rise: 0.1}", "not both"),
@@ -78,6 +80,12 @@ def test_a_config_is_frozen():
 def test_settings_that_do_not_fit_together_are_refused(setting, message):
     with pytest.raises(ConfigError, match=message):
         parse(override(SMALL, [setting]))
+
+
+def test_several_workers_do_not_search():
+    settings = ["tune={space: {train.seed: [1, 2]}}", "train.strategy=multi_worker"]
+    with pytest.raises(ConfigError, match="`tune` and `train.strategy: multi_worker` exclude each other"):
+        parse(override(SMALL, settings))
 
 
 def test_a_model_without_gates_is_refused():

@@ -3,6 +3,7 @@
 import datetime
 
 import pytest
+import yaml
 
 from components.example_gen.errors import InputDataError
 from pipeline import spans
@@ -55,6 +56,25 @@ def test_a_window_trains_on_the_spans_before_the_newest(days):
     }
 
 
+def test_what_lies_before_the_window_is_replayed(days):
+    settings = ["data.window.train=2", "data.replay=0.5"]
+    data = resolved(f"{days}/mood-{{DATE}}.csv", *settings)
+    assert data.input == {
+        "train": [f"{days}/mood-2026010{day}.csv" for day in (3, 5)],
+        "test": f"{days}/mood-20260110.csv",
+        "replay": [f"{days}/mood-2026010{day}.csv" for day in (1, 2)],
+    }
+    raw = RAW | {"data": RAW["data"] | {"input": f"{days}/mood-{{DATE}}.csv"}}
+    once = spans.with_files(parse(override(raw, settings)))
+    assert spans.with_files(once) == once
+    assert once.example_gen_options("/quarantine").replay == 0.5
+    assert parse(yaml.safe_load(once.to_yaml())) == once
+    data = resolved(f"{days}/mood-{{DATE}}.csv", *settings, until=datetime.date(2026, 1, 3))
+    assert "replay" not in data.input  # the window holds all that is there
+    assert not data.replay
+    assert "replay" not in resolved(f"{days}/mood-{{DATE}}.csv", "data.window.train=2").input
+
+
 def test_the_first_span_is_cut_by_itself(days):
     data = resolved(f"{days}/mood-{{DATE}}.csv", "data.window.train=3", until=datetime.date(2026, 1, 1))
     assert data.input == f"{days}/mood-20260101.csv"
@@ -91,6 +111,14 @@ def test_what_holds_no_spans_stays_and_twice_is_once(days):
         ("mood.csv", ["data.window.train=2"], "`data.window` rolls over spans: put {SPAN} or {DATE}"),
         ({"train": "a-{DATE}.csv", "test": "b-{DATE}.csv"}, [], "spans stand in one path"),
         ({"train": "a-{SPAN}.csv", "test": "b-{SPAN}.csv"}, ["data.window.train=2"], "spans stand in one path"),
+        ({"train": "a.csv", "replay": "b.csv"}, [], "`data.replay` must say which share"),
+        ("mood.csv", ["data.replay=0.1"], "`data.replay` takes rows of the spans before `data.window`"),
+        (
+            "mood.csv",
+            ["data.window.train=2", "data.replay=0.1"],
+            "`data.window` rolls over spans: put {SPAN} or {DATE}",
+        ),
+        ("mood.csv", ["data.replay=1.5"], "`data.replay`: Input should be less than or equal to 1"),
         ("mood.csv", ["data.window.train=0"], "`data.window.train`: Input should be greater than or equal to 1"),
     ],
 )

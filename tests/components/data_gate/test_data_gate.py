@@ -11,6 +11,7 @@ from tfx.types import standard_artifacts
 
 from components.artifacts import DataBlessing
 from components.data_gate import executor
+from components.data_gate.report import render
 from components.data_gate.table import read_table
 from components.data_gate.words import profile_of, words_of, write_profiles
 from components.gates import read_gates
@@ -311,3 +312,8 @@ def test_where_no_spaces_are_each_character_is_a_word():
     (words,) = words_of([texts])
     assert words.lengths.tolist() == [7, 5, 0, 0]
     assert words.vocabulary.take(pa.array(words.ids[:7])).to_pylist() == [*"北京欢迎你", "beijing", "welcomes"]
+
+
+def test_rows_of_older_spans_that_are_passed_over_are_told():
+    counted = {"rows_read": 30, "rows_used": 20, "rows_quarantined": 1, "rows_passed_over": 9}
+    assert "Rows: 30 read, 20 used, 1 quarantined, 9 of older spans passed over\n" in render([], [], counted)

@@ -1,5 +1,6 @@
 import csv
 import gzip
+import hashlib
 import io
 import json
 import random
@@ -112,6 +113,68 @@ def test_a_split_of_several_paths_holds_the_rows_of_all_once(run_example_gen, wr
     assert sorted(texts(outcome.rows("train")) + texts(outcome.rows("eval"))) == sorted(
         f"review number {row}" for row in trained
     )
+
+
+def hash_of(text, salt):
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, salt=salt.to_bytes(16, "big")).digest(), "big")
+
+
+def test_rows_of_older_spans_are_replayed_in_train_and_stay_chosen(run_example_gen, write_reviews, tmp_path):
+    days = [write_reviews(f"day-{day}.csv", 40, start=1000 * day) for day in range(6)]
+    with days[1].open("a") as file:
+        file.write("1040,no label,20,north,\n")
+
+    def ingest(newest):
+        inputs = {"train": days[newest - 2 : newest], "test": days[newest], "replay": days[: newest - 2]}
+        outcome = run_example_gen(inputs, replay=0.25)
+        return outcome, {int(text.split()[-1]) for text in texts(outcome.rows("train"))}
+
+    def expected(day):
+        of_day = {row: f"review number {row}" for row in range(1000 * day, 1000 * day + 40)}
+        # Their own split would give them to train, and they are in the share.
+        return {
+            row
+            for row, text in of_day.items()
+            if hash_of(text, 0) % 9 < 8 and hash_of(text, 1 << 64) % 1_000_000 < 250_000
+        }
+
+    outcome, trained = ingest(4)
+    replayed = {row for row in trained if row < 2000}
+    assert replayed == expected(0) | expected(1)
+    assert 8 <= len(replayed) <= 28
+    assert outcome.artifact.split_names == '["train", "eval", "test"]'
+    others = [int(text.split()[-1]) for text in texts(outcome.rows("eval")) + texts(outcome.rows("test"))]
+    assert min(others) >= 2000
+    counted = {
+        name: outcome.artifact.get_int_custom_property(name)
+        for name in (
+            "rows_read",
+            "rows_used",
+            "rows_quarantined",
+            "rows_passed_over",
+            "rows_replayed",
+            "spans_replayed",
+        )
+    }
+    assert counted == {
+        "rows_read": 201,
+        "rows_used": 120 + len(replayed),
+        "rows_quarantined": 1,
+        "rows_passed_over": 80 - len(replayed),
+        "rows_replayed": len(replayed),
+        "spans_replayed": 2,
+    }
+    assert [(row["file"], row["reason"]) for row in outcome.quarantined()] == [("day-1.csv", "missing_label")]
+
+    _, trained = ingest(5)  # the next day: day 2 has left the window
+    assert {row for row in trained if row < 2000} == replayed
+    assert {row for row in trained if 2000 <= row < 3000} == expected(2)
+
+
+def test_without_older_spans_nothing_is_told_of_them(run_example_gen, write_reviews):
+    outcome = run_example_gen(write_reviews(), replay=0.25)
+    assert not outcome.artifact.has_custom_property("spans_replayed")
+    assert outcome.artifact.get_int_custom_property("rows_used") == 200
 
 
 def test_train_gives_only_what_is_missing():

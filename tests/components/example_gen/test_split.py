@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.example_gen.split import assign, normalize, row_keys
+from components.example_gen.split import assign, choose_replayed, normalize, row_keys
 
 
 def keys(options, group=None, **features):
@@ -90,3 +90,18 @@ def test_another_seed_deals_anew_by_the_same_shares():
     np.testing.assert_allclose(np.bincount(other) / len(other), [0.8, 0.1, 0.1], atol=0.02)
     both_in_test = np.mean((first == 2) & (other == 2))
     assert both_in_test == pytest.approx(0.01, abs=0.006)  # as two independent deals
+
+
+def test_what_is_replayed_is_told_by_the_text_alone_and_not_by_the_split(make_options):
+    texts = pa.array([f"text {row}" for row in range(5000)], pa.large_string())
+    settings = {"split_by": "Customer", "columns": [{"name": "review_text", "column": "Review Text", "type": "text"}]}
+    chosen = {
+        share: choose_replayed({"review_text": texts}, make_options(replay=share, **settings))
+        for share in (0.0, 0.1, 0.3, 1.0)
+    }
+    assert not chosen[0.0].any()
+    assert chosen[1.0].all()
+    assert chosen[0.1].mean() == pytest.approx(0.1, abs=0.02)
+    assert (chosen[0.3] | ~chosen[0.1]).all()  # a greater share keeps what a smaller one has
+    in_train = assign(texts, [8, 1]) == 0
+    assert chosen[0.3][in_train].mean() == pytest.approx(0.3, abs=0.03)

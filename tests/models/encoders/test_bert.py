@@ -1,5 +1,7 @@
 import json
 import pathlib
+import socket
+import time
 
 import keras
 import numpy as np
@@ -47,6 +49,25 @@ def test_what_is_no_bert_is_told_with_the_way_out(load, tmp_path):
     for preset in (str(tmp_path), str(tmp_path / "none")):
         with pytest.raises(ValueError, match=rf"must be a BERT: `asset:minilm`.* Received: '{preset}' \("):
             load(preset)
+
+
+@pytest.mark.parametrize(
+    ("preset", "host"), [("hf://no-such-owner/no-such-bert", "huggingface.co"), ("bert_tiny_en_uncased", "kaggle.com")]
+)
+def test_a_preset_that_is_out_of_reach_is_told_in_one_sentence(preset, host, monkeypatch, tmp_path):
+    asked = []
+
+    def unreachable(name, *_, **__):
+        asked.append(name)
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unreachable)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between tries
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    with pytest.raises(ValueError, match=rf"must be a BERT: .* over the network, .* Received: '{preset}' \("):
+        load_reader(BertOptions(preset=preset))
+    assert asked
+    assert all(host in name for name in asked)
 
 
 def learning(options):
