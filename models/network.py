@@ -28,7 +28,8 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         the first of them does.
 
     Raises:
-        ValueError: the preset of a BERT cannot be had, or rows may be too long for it.
+        ValueError: the preset of a BERT cannot be had, rows may be too long for it, or it lacks a layer that is to be
+            explained.
     """
     if isinstance(spec.model, BertOptions):
         from models.encoders import bert  # keras-hub takes seconds to import
@@ -36,6 +37,7 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         reader: Reader = bert.load_reader(spec.model)
     else:
         reader = spec.model
+    spec.explain.places(reader.num_layers)  # what is wrong is told before it is trained
     inputs: dict[str, keras.KerasTensor] = {}
     tokens: dict[str, Tokens] = {}
     for modality, features in modalities_of(spec):

@@ -5,7 +5,7 @@ It is plain JSON on the way (`custom_config` of Transform and Trainer), so nothi
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 LABEL_KEY = "label"
 """Name of the head where a config has one label only, and so of the label in every tf.Example of its rows."""
@@ -190,6 +190,54 @@ class TrainOptions(Options):
     seed: int = 0
 
 
+class ExplainOptions(Options):
+    """What the signature `explain` tells beside the pooled attention; it is part of the model: a change trains anew."""
+
+    layers: Literal["all"] | tuple[int, ...] = Field(
+        (),
+        description="Layers of the encoder whose attention is told, head by head: `all`, or numbers from 1 for the "
+        "first, from -1 for the last. Answers grow with the square of their tokens.",
+    )
+    rollout: bool = Field(
+        False, description="Tell how much of each input token reached the pooled vector, through all layers."
+    )
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _all_or_numbers(cls, layers: Any) -> Any:
+        if layers != "all" and not (
+            isinstance(layers, list | tuple)
+            and all(type(number) is int for number in layers)
+            and len(set(layers)) == len(layers)
+        ):
+            raise ValueError("must be `all` or a list of numbers, each once, such as [1, 2, -1]")
+        return layers
+
+    def places(self, num_layers: int) -> tuple[int, ...]:
+        """The layers that are told.
+
+        Args:
+            num_layers: that the encoder has.
+
+        Returns:
+            places from 0 on, in the order that was asked for.
+
+        Raises:
+            ValueError: the encoder does not have such a layer.
+        """
+        asked = tuple(range(1, max(num_layers, 1) + 1)) if self.layers == "all" else self.layers
+        if any(not 1 <= abs(number) <= num_layers for number in asked):
+            among = f"numbers from 1 to {num_layers} or from -1 to -{num_layers}" if num_layers else "none"
+            told = "all" if self.layers == "all" else list(asked)
+            raise ValueError(f"`explain.layers` must name layers that the encoder has: {among}. Received: {told}.")
+        places = tuple(number - 1 if number > 0 else num_layers + number for number in asked)
+        if len(set(places)) < len(places):
+            raise ValueError(
+                f"`explain.layers` must name a layer once, and the encoder has {num_layers}. Received: {list(asked)}."
+            )
+        return places
+
+
 BERT_RECIPE = {
     "epochs": 5,
     "batch_size": 16,
@@ -214,6 +262,7 @@ class ModelSpec(Options):
     model: AnyModel = ModelOptions()
     preset_digest: str = Field("", description="Of a preset's files: other weights are another training.")
     train: TrainOptions = TrainOptions()
+    explain: ExplainOptions = ExplainOptions()
 
     @property
     def inputs(self) -> dict[str, Any]:

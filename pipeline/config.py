@@ -22,6 +22,7 @@ from models.spec import (
     AnyHead,
     AnyModel,
     BertOptions,
+    ExplainOptions,
     ModelOptions,
     ModelSpec,
     MultiLabelHead,
@@ -71,6 +72,7 @@ class PipelineConfig(Options):
     schema_file: str | None = Field(None, description="A curated schema.pbtxt instead of the inferred one.")
     model: AnyModel = ModelOptions()
     train: TrainOptions = TrainOptions()
+    explain: ExplainOptions = ExplainOptions()
     tune: TuneOptions | None = Field(None, description="Which training options `attention run --tune` searches.")
     evaluation: EvaluationConfig
     push: PushConfig = PushConfig()
@@ -155,6 +157,11 @@ class PipelineConfig(Options):
                 f"`model.hidden_dim` must be a multiple of `model.num_heads`. "
                 f"Received: {self.model.hidden_dim} and {self.model.num_heads}."
             )
+        if isinstance(self.model, ModelOptions):  # how many a BERT has is known once its preset is read
+            try:
+                self.explain.places(self.model.num_layers)
+            except ValueError as error:
+                yield str(error)
         if isinstance(self.model, BertOptions) and self.model.gradual_unfreezing and self.model.lora_rank:
             yield "`model.gradual_unfreezing` and `model.lora_rank` exclude each other: LoRA leaves the layers frozen."
         yield from self._release_faults()
@@ -198,11 +205,11 @@ class PipelineConfig(Options):
     def model_spec(self, preset_digest: str = "") -> ModelSpec:
         """The part that the Trainer gets."""
         return self.preprocessing_spec(preset_digest).model_copy(
-            update={"heads": self.heads, "model": self.model, "train": self.train}
+            update={"heads": self.heads, "model": self.model, "train": self.train, "explain": self.explain}
         )
 
     def preprocessing_spec(self, preset_digest: str = "") -> ModelSpec:
-        """The part that Transform gets: without network and training, whose changes leave its work valid."""
+        """The part that Transform gets: without network, training and `explain`, whose changes leave its work valid."""
         bert = BertOptions(preset=self.model.preset) if isinstance(self.model, BertOptions) else None
         return ModelSpec(
             name=self.name,

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from models.spec import BERT_RECIPE, BertOptions, OrdinalHead, SingleLabelHead, TrainOptions
+from models.spec import BERT_RECIPE, BertOptions, ExplainOptions, OrdinalHead, SingleLabelHead, TrainOptions
 from pipeline import presets
 from pipeline.config import ConfigError, json_schema, load, override, parse
 
@@ -69,6 +69,10 @@ def test_a_config_is_frozen():
         ("model={encoder: bert, num_layers: 2}", "`model.num_layers`: is not a setting that is known here"),
         ("model={encoder: bert, gradual_unfreezing: true, lora_rank: 4}", "LoRA leaves the layers frozen"),
         ("model.encoder=gru", "`model`: .*'self_attention', 'bert'"),
+        ("explain.layers=[2]", r"numbers from 1 to 1 or from -1 to -1. Received: \[2\]"),
+        ("explain.layers=[0]", r"numbers from 1 to 1 or from -1 to -1. Received: \[0\]"),
+        ("explain.layers=[1, -1]", r"must name a layer once, and the encoder has 1. Received: \[1, -1\]"),
+        ("explain.layers=2", "`explain.layers`: must be `all` or a list of numbers, .* Received: 2"),
         ("evaluation.gates.accuracy={}", "needs one of min, max, max_drop, max_rise"),
         ("evaluation.gates.accuracy={max_drop: 0.1, max_rise: 0.1}", "not both"),
         ("features={customer: passthrough}", "nothing that a model could read"),
@@ -130,11 +134,25 @@ def test_the_parts_hold_what_their_step_needs_and_no_more():
     assert config.model_spec().train.epochs == 3
     # Other training or another network leave Transform's work valid, so it must not see them.
     assert config.preprocessing_spec() == parse(SMALL).preprocessing_spec()
+    explained = parse(override(SMALL, ["explain={layers: [-1], rollout: true}"]))
+    assert explained.model_spec().explain == ExplainOptions(layers=(-1,), rollout=True)
+    assert explained.preprocessing_spec() == config.preprocessing_spec()
     options = config.example_gen_options("/quarantine")
     assert [column.column for column in options.columns] == ["review", "Age in years"]
     assert [label.model_dump() for label in options.labels] == [
         {"name": "label", "column": "mood", "type": "category", "separator": "|"}
     ]
+
+
+def test_layers_of_no_layers_cannot_be_told():
+    with pytest.raises(ConfigError, match="layers that the encoder has: none. Received: all"):
+        parse(override(SMALL, ["model.num_layers=0", "explain.layers=all"]))
+
+
+def test_how_many_layers_a_bert_has_is_known_with_its_preset_alone():
+    config = parse(override(SMALL, ["model.encoder=bert", "explain.layers=[1, 2, -1]"]))
+    assert parse(yaml.safe_load(config.to_yaml())) == config
+    assert config.explain.places(6) == (0, 1, 5)
 
 
 def test_a_bert_is_trained_by_its_recipe_where_nothing_else_is_said():
