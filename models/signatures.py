@@ -1,6 +1,7 @@
 """The SavedModel: raw values in, verdict and attention out, by the graph that training used.
 
-`serving_default`, `examples`, `explain` and each head's `classify` or `regress` are one function with many mouths.
+`serving_default`, `examples`, `explain`, `embed` and each head's `classify` or `regress` are one function with many
+mouths.
 """
 
 import functools
@@ -19,11 +20,11 @@ from models.labels import Target, type_of
 from models.modalities import modalities_of
 from models.modalities.token_names import TokenNames
 from models.raw import dtype_of, parse_examples, raw_types, transform_inputs
-from models.spec import BertOptions, ModelSpec, of_head
+from models.spec import EMBEDDING, BertOptions, ModelSpec, of_head
 from models.warmup import write_warmup_requests
 from models.weights import write_names
 
-SERVING_DEFAULT, EXAMPLES, EXPLAIN = "serving_default", "examples", "explain"
+SERVING_DEFAULT, EXAMPLES, EXPLAIN, EMBED = "serving_default", "examples", "explain", "embed"
 
 _CLASSES_FILE = "classes.txt"
 
@@ -121,6 +122,17 @@ class ServedModel(tf.Module):
         attention = {"attention": outputs["attention"], "tokens": tokens, "token_features": origins}
         return self._verdict(outputs) | attention | self._of_layers(told[LAYERS], in_order, outputs["attention"])
 
+    def embed(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Places rows where those of one class are near each other.
+
+        Args:
+            rows: as in `predict`.
+
+        Returns:
+            `embedding`: float32 `(batch, embedding_dim)`, of length 1: a product of two is their cosine.
+        """
+        return {EMBEDDING: self._network(self._tensors(rows))[EMBEDDING]}
+
     def _of_layers(
         self, scores: Sequence[tf.Tensor], names: Mapping[str, TokenNames], attention: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -206,12 +218,15 @@ def _signatures(model: ServedModel, spec: ModelSpec) -> dict[str, Any]:
     def of_one_head(head: str) -> Any:
         return tf.function(lambda inputs: model.judge_examples(inputs, head)).get_concrete_function(serialized)
 
-    return {
+    signatures = {
         SERVING_DEFAULT: tf.function(lambda **rows: model.predict(rows)).get_concrete_function(**rows),
         EXPLAIN: tf.function(lambda **rows: model.explain(rows)).get_concrete_function(**rows),
         EXAMPLES: tf.function(lambda examples: model.predict_examples(examples)).get_concrete_function(serialized),
         **{signature: of_one_head(head) for signature, head in spec.signatures.items()},
     }
+    if spec.embedding_head:
+        signatures[EMBED] = tf.function(lambda **rows: model.embed(rows)).get_concrete_function(**rows)
+    return signatures
 
 
 def _set_methods(directory: str, spec: ModelSpec) -> None:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 LABEL_KEY = "label"
 """Name of the head where a config has one label only, and so of the label in every tf.Example of its rows."""
 
+EMBEDDING = "embedding"
+"""Name of the layer and of the output that rows are compared by."""
+
 SPEC_KEY = "model_spec"
 """Key of the JSON text of a `ModelSpec` in the `custom_config` of Transform and Trainer."""
 
@@ -56,11 +59,31 @@ class Head(Options):
     column: str = Field("", description="Column of the table; default: the head's own name.")
     weight: float = Field(1.0, gt=0, description="Of this head's loss in the sum of all heads'.")
 
+    @property
+    def as_read(self) -> Any:
+        """The head as Transform sees it: without what says how it is learnt."""
+        return self.model_copy(update={"weight": 1.0})
+
 
 class SingleLabelHead(Head):
     """One class out of several."""
 
     type: Literal["single_label"] = "single_label"
+    similarity: Literal["none", "contrastive", "triplet"] = Field(
+        "none",
+        description="Also learn an embedding in which rows of one class are near, served as `embed`: by supervised "
+        "contrast, or by triplets. Both compare the rows of a batch, which must hold several of a class.",
+    )
+    similarity_weight: float = Field(0.5, gt=0, description="Of that loss beside the cross-entropy.")
+    embedding_dim: int = Field(64, ge=2, description="Size of the embedding.")
+    temperature: float = Field(0.3, gt=0, description="Of contrastive: the smaller, the more the nearest rows count.")
+    margin: float = Field(
+        0.2, gt=0, description="Of triplet: how much nearer a row's own class must be; 2 is furthest."
+    )
+
+    @property
+    def as_read(self) -> Any:
+        return SingleLabelHead(column=self.column)
 
 
 class MultiLabelHead(Head):
@@ -277,6 +300,12 @@ class ModelSpec(Options):
     def label_types(self) -> dict[str, str]:
         """Head → how its label lies in the examples: `category`, `categories` or `number`."""
         return {name: LABEL_TYPES[head.type] for name, head in self.heads.items()}
+
+    @property
+    def embedding_head(self) -> str:
+        """The head whose classes say which rows are alike; `""` if none does."""
+        heads = self.heads.items()
+        return next((name for name, head in heads if getattr(head, "similarity", "none") != "none"), "")
 
     @property
     def signatures(self) -> dict[str, str]:

@@ -181,6 +181,11 @@ class PipelineConfig(Options):
                 yield f"`heads.{name}.levels` must be several, each once. Received: {list(head.levels)}."
         single = [name for name, head in heads.items() if isinstance(head, SingleLabelHead)]
         multi = [name for name, head in heads.items() if isinstance(head, MultiLabelHead)]
+        alike = [name for name in single if getattr(heads[name], "similarity", "none") != "none"]
+        if len(alike) > 1:
+            yield f"`heads`: one head may learn `similarity`, for a row has one embedding. Received: {alike}."
+        if alike and self.train.batch_size < 2:
+            yield f"`heads.{alike[0]}.similarity` compares rows of a batch, and `train.batch_size` is 1."
         if self.train.class_weights != "none" and not single:
             yield "`train.class_weights` is for heads of `type: single_label`, and there is none."
         if self.train.loss == "focal" and not single and not multi:
@@ -214,7 +219,7 @@ class PipelineConfig(Options):
         return ModelSpec(
             name=self.name,
             features=self.features,
-            heads={name: head.model_copy(update={"weight": 1.0}) for name, head in self.heads.items()},
+            heads={name: head.as_read for name, head in self.heads.items()},
             text=self.text,
             model=bert or ModelOptions(),
             preset_digest=preset_digest,

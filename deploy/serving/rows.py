@@ -173,6 +173,20 @@ def read_predictions(response: Any) -> list[Prediction]:
     return predictions
 
 
+def read_embeddings(responses: Iterable[Any]) -> Array:
+    """Reads the rows of PredictResponses with the output `embedding`: float32 `(rows, embedding_dim)`.
+
+    Raises:
+        ValueError: The model's outputs are others.
+    """
+    parts = [np.zeros((0, 0), np.float32)]
+    for response in responses:
+        if "embedding" not in response.outputs:
+            raise ValueError(f"The model's signature `embed` answers {_listed(response.outputs)}, without `embedding`.")
+        parts.append(to_array(response.outputs["embedding"]))
+    return np.concatenate(parts[1:] or parts)
+
+
 def _explanation(row: Mapping[str, Array]) -> dict[str, Any]:
     """Words and layers of one row; what is padding is left out."""
     tokens, features = _decoded(row["tokens"]), _decoded(row["token_features"])

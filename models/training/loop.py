@@ -16,6 +16,7 @@ from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
 from models.training.event_log import EventLog
 from models.training.optimizer import make_optimizer
 from models.training.penalty import penalize
+from models.training.similarity import trained_model, with_labels
 from models.training.state import TrainingState
 
 _log = logging.getLogger("attention")
@@ -82,7 +83,8 @@ def train(
     }
     multiple = _XLA_LENGTHS if options.jit_compile else 1
     heads = {name: type_of(head) for name, head in spec.heads.items()}
-    model = keras.Model(network.inputs, {name: network.get_layer(of_head(name, "logits")).output for name in heads})
+    logits = {name: network.get_layer(of_head(name, "logits")).output for name in heads}
+    model = trained_model(network, logits, spec)
     model.compile(
         make_optimizer(options, steps, rates),
         {name: head.loss(options, targets[name]) for name, head in heads.items()},
@@ -91,7 +93,8 @@ def train(
         jit_compile=options.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
-    eval_batches = batches(eval_split, sorted_rows(eval_split.lengths), _EVAL_BATCH_SIZE, weights, multiple=multiple)
+    by_length = sorted_rows(eval_split.lengths)
+    eval_batches = with_labels(batches(eval_split, by_length, _EVAL_BATCH_SIZE, weights, multiple=multiple), spec)
     model.evaluate(eval_batches.take(1), verbose=0)  # builds the metrics, which a checkpoint holds, too
     state = TrainingState(model, checkpoint_dir)
     if state.restore():
@@ -108,7 +111,7 @@ def train(
             model.train_function = None  # Keras makes it anew, with the gradients of other weights
         rows = shuffled_rows(train_split.lengths, options.batch_size, options.seed, state.epoch)
         history = model.fit(
-            batches(train_split, rows, options.batch_size, weights, state.step, multiple),
+            with_labels(batches(train_split, rows, options.batch_size, weights, state.step, multiple), spec),
             validation_data=eval_batches,
             initial_epoch=state.epoch,
             epochs=state.epoch + 1,

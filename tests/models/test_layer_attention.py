@@ -1,26 +1,16 @@
-"""What the layers of an encoder attend to: the same answers, true scores, nothing on padding, and all of it served."""
-
-import json
+"""What the layers of an encoder attend to: true scores, nothing on padding, and the same answers as without them."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from click.testing import CliRunner
 
-from components.release_gate.fresh_process import RESULT_FILE, fresh_process
-from components.release_gate.options import ReleaseGateOptions
-from components.release_gate.sample import Model
-from components.release_gate.serving_check import serving_gates
-from deploy.serving.client import PredictionClient
-from deploy.serving.commands import main
 from models.labels import Target
 from models.modalities import vocabulary_files
 from models.network import build_network
-from models.signatures import ServedModel, export_model
+from models.signatures import ServedModel
 from models.spec import ExplainOptions
 from models.vocabulary import read_vocabulary
-from tests.deploy.serving.running_server import RunningServer
 
 pytestmark = pytest.mark.slow
 
@@ -149,51 +139,3 @@ def test_a_layer_that_a_bert_lacks_is_told_before_it_is_trained(bert_spec):
     spec = bert_spec.model_copy(update={"explain": ExplainOptions(layers=[1, 3])})
     with pytest.raises(ValueError, match=r"numbers from 1 to 2 or from -1 to -2. Received: \[1, 3\]"):
         build_network(spec, {"word_pieces": 70, "department_values": 2}, TARGETS)
-
-
-@pytest.fixture(scope="module")
-def exported(parts, splits, tmp_path_factory):
-    """A version whose `explain` tells of its last layer."""
-    network, transform_output, spec, *rest = parts
-    spec = spec.model_copy(update={"explain": ExplainOptions(layers=[-1], rollout=True)})
-    directory = tmp_path_factory.mktemp("reviews") / "1"
-    export_model(network, transform_output, spec, *rest, [splits["eval"]], str(directory))
-    return directory
-
-
-def test_the_release_gate_replays_all_and_asks_for_what_it_looks_at(exported, tmp_path):
-    options = ReleaseGateOptions()
-    with fresh_process(exported, tmp_path / RESULT_FILE, options.timeout_seconds) as process:
-        gates = serving_gates(process, tmp_path, options)
-        rows = {name: np.tile(column.numpy(), 40) for name, column in ROWS.items()}  # several batches
-        answers, _ = Model(process, exported, options.heads).outputs(rows, "explain")
-    assert all(gate.passed for gate in gates), [gate.why for gate in gates if not gate.passed]
-    result = json.loads((tmp_path / RESULT_FILE).read_text())
-    assert result["signatures"]["explain"]["requests"] == 4  # the last one holds the layers, of short rows
-    assert answers.keys() == {"label", "probabilities", "classes", "tokens", "token_features", "attention"}
-    assert len(answers["attention"]) == 80
-
-
-def test_a_client_gets_what_the_layers_attended_to(exported, parts):
-    with (
-        RunningServer(model_name="reviews", model_base_path=str(exported.parent)) as server,
-        PredictionClient(server.target, "reviews") as client,
-    ):
-        rows = [{"review": "Soft dress!", "age": 34.0, "title": "Top", "department": "Tops"}, {}]
-        full, empty = client.explain(rows)
-        assert client.predict(rows)[0].layer_attention is None
-        command = ["predict", "--server", server.target, "--model_name", "reviews", "--explain"]
-        lines = "".join(f"{json.dumps(row)}\n" for row in rows)
-        shown = CliRunner().invoke(main, command, input=lines)
-        line, _ = CliRunner().invoke(main, [*command, "--json"], input=lines).stdout.splitlines()
-    assert "review: soft dress !\nage: 34\ntitle: top\ndepartment: Tops" in shown.stdout
-    assert json.loads(line)["layer_attention"] == full.layer_attention.tolist()
-    told = explain(parts, layers=[2], rollout=True)
-    assert full.layer_tokens == ("soft", "dress", "!", "age=34", "top", "department=Tops")
-    assert empty.layer_tokens == ("[EMPTY]", "age=missing", "[EMPTY]", "department=missing")
-    np.testing.assert_allclose(full.layer_attention, told["layer_attention"][0], rtol=1e-4, atol=1e-6)
-    assert empty.layer_attention.shape == (1, 2, 4, 4)
-    np.testing.assert_allclose(empty.layer_attention.sum(axis=-1), 1, rtol=1e-5)
-    for prediction, rolled in zip((full, empty), told["rollout"], strict=True):
-        assert [word.text for word in prediction.rollout] == [word.text for word in prediction.words]
-        assert [word.weight for word in prediction.rollout] == pytest.approx(rolled[rolled > 0].tolist(), rel=1e-4)

@@ -8,6 +8,7 @@ import yaml
 from models.spec import BERT_RECIPE, BertOptions, ExplainOptions, OrdinalHead, SingleLabelHead, TrainOptions
 from pipeline import presets
 from pipeline.config import ConfigError, json_schema, load, override, parse
+from pipeline.evaluation import release_gate_options
 
 SMALL = {
     "name": "mood",
@@ -200,6 +201,17 @@ def test_one_column_is_short_for_one_head():
     assert ordinal.heads == {"label": OrdinalHead(column="mood")}
 
 
+def test_similarity_is_an_option_of_the_head_that_transform_does_not_see():
+    config = parse(override(SMALL, ["heads.label.similarity=contrastive", "heads.label.embedding_dim=8"]))
+    assert config.heads["label"] == SingleLabelHead(column="mood", similarity="contrastive", embedding_dim=8)
+    assert config.model_spec().embedding_head == "label"
+    assert parse(SMALL).model_spec().embedding_head == ""
+    assert config.preprocessing_spec() == parse(SMALL).preprocessing_spec()
+    assert release_gate_options(config.evaluation, config.model_spec()).signatures == (
+        *("serving_default", "examples", "explain", "embed", "classify"),
+    )
+
+
 def test_heads_stand_in_place_of_the_one_label():
     raw = override(
         SMALL, ["data.label=null", "heads.stars=ordinal", "heads.topics={type: multi_label, column: Topics}"]
@@ -222,6 +234,12 @@ def test_heads_stand_in_place_of_the_one_label():
         (["data.label=null", "heads.Stars=ordinal"], "`heads.Stars` must be a lower-case identifier"),
         (["data.label=null", "heads.review=ordinal"], "`features.review`: this name is kept for the label"),
         (["heads.label.type=ordinal", "train.class_weights=balanced"], "`train.class_weights` is for heads of"),
+        (["heads.label={type: ordinal, similarity: triplet}"], "`heads.label.similarity`: is not a setting that is"),
+        (["heads.label.similarity=triplet", "train.batch_size=1"], "compares rows of a batch, and .* is 1"),
+        (
+            ["data.label=null", "heads.a={similarity: triplet}", "heads.b={similarity: contrastive}"],
+            r"one head may learn `similarity`, .* Received: \['a', 'b'\]",
+        ),
         (["heads.label.type=regression", "train.loss=focal"], "`train.loss: focal` is for heads of"),
         (["heads.label.type=regression", "push.label=canary"], "`push.label: canary` compares the labels"),
     ],
