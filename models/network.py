@@ -9,7 +9,7 @@ from models.encoders.self_attention import self_attention
 from models.labels import Target, type_of
 from models.modalities import modalities_of
 from models.modalities.tokens import Reader, Tokens
-from models.spec import BertOptions, ModelSpec, of_head
+from models.spec import EMBEDDING, BertOptions, ModelSpec, SingleLabelHead, of_head
 
 
 def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets: Mapping[str, Target]) -> keras.Model:
@@ -23,12 +23,13 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
     Returns:
         a functional model. Inputs: the transformed features by name, texts padded with 0. Outputs: `logits` of each
         head, named by `of_head`, float32 `(batch, …)`, and `attention`, float32 `(batch, tokens)`: non-negative, 0 on
-        padding, sum 1 a row.
+        padding, sum 1 a row; if a head learns similarity also `embedding`, float32 `(batch, embedding_dim)`, length 1.
         The tokens of the features follow each other in the config's order; texts that BERT reads together stand where
         the first of them does.
 
     Raises:
-        ValueError: the preset of a BERT cannot be had, or rows may be too long for it.
+        ValueError: the preset of a BERT cannot be had, rows may be too long for it, or it lacks a layer that is to be
+            explained.
     """
     if isinstance(spec.model, BertOptions):
         from models.encoders import bert  # keras-hub takes seconds to import
@@ -36,6 +37,7 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         reader: Reader = bert.load_reader(spec.model)
     else:
         reader = spec.model
+    spec.explain.places(reader.num_layers)  # what is wrong is told before it is trained
     inputs: dict[str, keras.KerasTensor] = {}
     tokens: dict[str, Tokens] = {}
     for modality, features in modalities_of(spec):
@@ -50,4 +52,16 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         of_head(name, "logits"): type_of(head).score(dropped, of_head(name, "logits"), targets[name])
         for name, head in spec.heads.items()
     }
-    return keras.Model(inputs, {**logits, "attention": attention}, name=spec.name)
+    outputs = {**logits, "attention": attention}
+    embedding_head = spec.heads.get(spec.embedding_head)
+    if isinstance(embedding_head, SingleLabelHead):
+        # Rows begin as near to each other as what is pooled, and without a bias that they could all be drawn to.
+        projection = keras.layers.Dense(
+            embedding_head.embedding_dim,
+            use_bias=False,
+            kernel_initializer="orthogonal",
+            dtype="float32",
+            name=f"{EMBEDDING}_projection",
+        )
+        outputs[EMBEDDING] = keras.layers.UnitNormalization(dtype="float32", name=EMBEDDING)(projection(pooled))
+    return keras.Model(inputs, outputs, name=spec.name)

@@ -1,6 +1,7 @@
 """The SavedModel: raw values in, verdict and attention out, by the graph that training used.
 
-`serving_default`, `examples`, `explain` and each head's `classify` or `regress` are one function with many mouths.
+`serving_default`, `examples`, `explain`, `embed` and each head's `classify` or `regress` are one function with many
+mouths.
 """
 
 import functools
@@ -12,16 +13,18 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from models.attention.rollout import rollout
+from models.encoders.layer_attention import LAYERS, NETWORK, with_layer_attention
 from models.input_fn import as_ragged, pad
 from models.labels import Target, type_of
 from models.modalities import modalities_of
 from models.modalities.token_names import TokenNames
 from models.raw import dtype_of, parse_examples, raw_types, transform_inputs
-from models.spec import ModelSpec, of_head
+from models.spec import EMBEDDING, BertOptions, ModelSpec, of_head
 from models.warmup import write_warmup_requests
 from models.weights import write_names
 
-SERVING_DEFAULT, EXAMPLES, EXPLAIN = "serving_default", "examples", "explain"
+SERVING_DEFAULT, EXAMPLES, EXPLAIN, EMBED = "serving_default", "examples", "explain", "embed"
 
 _CLASSES_FILE = "classes.txt"
 
@@ -49,6 +52,13 @@ class ServedModel(tf.Module):
         self.transform_layer = transform_output.transform_features_layer()
         self.network_variables = [variable.value for variable in network.variables]
         self._network = lambda tensors: network(tensors, training=False)
+        # For `explain` alone, so that all other signatures cost what they cost without it.
+        with_scores = with_layer_attention(network) if spec.explain.layers or spec.explain.rollout else None
+        self._network_told = (
+            (lambda tensors: with_scores(tensors, training=False))
+            if with_scores
+            else (lambda tensors: {NETWORK: self._network(tensors), LAYERS: []})
+        )
         self._feature_spec = transform_output.raw_feature_spec()
         self._spec = spec
         self._vocabularies = dict(vocabularies)
@@ -98,18 +108,63 @@ class ServedModel(tf.Module):
         Returns:
             what `predict` returns, and of the same pass through the network `attention`: float32 `(batch, tokens)`,
             `tokens`: string `(batch, tokens)`, the readable name of each token, and `token_features`: string
-            `(batch, tokens)`, the feature it comes from; `""` and 0 on padding.
+            `(batch, tokens)`, the feature it comes from; `""` and 0 on padding. What `_of_layers` tells, if the spec
+            wants it.
         """
         tensors = self._tensors(rows)
-        outputs = self._network(tensors)
+        told = self._network_told(tensors)
+        outputs = told[NETWORK]
         names: dict[str, TokenNames] = {}
         for modality, features in modalities_of(self._spec):
             names |= modality.token_names(rows, tensors, features, self._vocabularies)
-        parts = [names[name] for name in self._spec.inputs if name in names]
-        tokens = tf.concat([part.names for part in parts], axis=1)
-        origins = tf.concat([part.features for part in parts], axis=1)
+        in_order = {name: names[name] for name in self._spec.inputs if name in names}
+        tokens, origins = (tf.concat(part, axis=1) for part in zip(*in_order.values(), strict=True))
         attention = {"attention": outputs["attention"], "tokens": tokens, "token_features": origins}
-        return self._verdict(outputs) | attention
+        return self._verdict(outputs) | attention | self._of_layers(told[LAYERS], in_order, outputs["attention"])
+
+    def embed(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Places rows where those of one class are near each other.
+
+        Args:
+            rows: as in `predict`.
+
+        Returns:
+            `embedding`: float32 `(batch, embedding_dim)`, of length 1: a product of two is their cosine.
+        """
+        return {EMBEDDING: self._network(self._tensors(rows))[EMBEDDING]}
+
+    def _of_layers(
+        self, scores: Sequence[tf.Tensor], names: Mapping[str, TokenNames], attention: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What the layers of the encoder attended to, as far as the spec wants it.
+
+        Args:
+            scores: of each layer from the first on, float `(batch, heads, queries, keys)`.
+            names: feature → its tokens, in their order.
+            attention: of the pooling, float `(batch, tokens)`.
+
+        Returns:
+            `layer_attention`: float32 `(batch, layers, heads, layer_tokens, layer_tokens)`, of the layers asked for; a
+            row is a query and sums to 1 over the keys; queries and keys that are padding are 0. `layer_tokens`: string
+            `(batch, layer_tokens)`, the tokens that the layers read: all, or of a BERT its word pieces, which others
+            join above it. `rollout`: float32 `(batch, tokens)`, sum 1; a token that no layer read keeps its attention.
+        """
+        bert = isinstance(self._spec.model, BertOptions)
+        read = [name for name in names if not bert or self._spec.features[name].type == "text"]
+        pieces, origins = (tf.concat(part, axis=1) for part in zip(*(names[name] for name in read), strict=True))
+        told: dict[str, tf.Tensor] = {}
+        places = self._spec.explain.places(len(scores))
+        if places:
+            is_query = tf.cast(origins != b"", tf.float32)[:, tf.newaxis, tf.newaxis, :, tf.newaxis]
+            told["layer_attention"] = tf.stack([scores[place] for place in places], axis=1) * is_query
+            told["layer_tokens"] = pieces
+        if self._spec.explain.rollout:
+            widths = [tf.shape(part.names)[1] for part in names.values()]
+            first = list(names).index(read[0])
+            sizes = [sum(widths[:first]), tf.shape(pieces)[1], sum(widths[first + len(read) :])]
+            before, inside, after = tf.split(attention, sizes, axis=1)
+            told["rollout"] = tf.concat([before, rollout(inside, scores), after], axis=1)
+        return told
 
     def _tensors(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return pad(as_ragged(self.transform_layer(transform_inputs(rows, self._feature_spec))))
@@ -163,12 +218,15 @@ def _signatures(model: ServedModel, spec: ModelSpec) -> dict[str, Any]:
     def of_one_head(head: str) -> Any:
         return tf.function(lambda inputs: model.judge_examples(inputs, head)).get_concrete_function(serialized)
 
-    return {
+    signatures = {
         SERVING_DEFAULT: tf.function(lambda **rows: model.predict(rows)).get_concrete_function(**rows),
         EXPLAIN: tf.function(lambda **rows: model.explain(rows)).get_concrete_function(**rows),
         EXAMPLES: tf.function(lambda examples: model.predict_examples(examples)).get_concrete_function(serialized),
         **{signature: of_one_head(head) for signature, head in spec.signatures.items()},
     }
+    if spec.embedding_head:
+        signatures[EMBED] = tf.function(lambda **rows: model.embed(rows)).get_concrete_function(**rows)
+    return signatures
 
 
 def _set_methods(directory: str, spec: ModelSpec) -> None:

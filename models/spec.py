@@ -5,10 +5,13 @@ It is plain JSON on the way (`custom_config` of Transform and Trainer), so nothi
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 LABEL_KEY = "label"
 """Name of the head where a config has one label only, and so of the label in every tf.Example of its rows."""
+
+EMBEDDING = "embedding"
+"""Name of the layer and of the output that rows are compared by."""
 
 SPEC_KEY = "model_spec"
 """Key of the JSON text of a `ModelSpec` in the `custom_config` of Transform and Trainer."""
@@ -56,11 +59,31 @@ class Head(Options):
     column: str = Field("", description="Column of the table; default: the head's own name.")
     weight: float = Field(1.0, gt=0, description="Of this head's loss in the sum of all heads'.")
 
+    @property
+    def as_read(self) -> Any:
+        """The head as Transform sees it: without what says how it is learnt."""
+        return self.model_copy(update={"weight": 1.0})
+
 
 class SingleLabelHead(Head):
     """One class out of several."""
 
     type: Literal["single_label"] = "single_label"
+    similarity: Literal["none", "contrastive", "triplet"] = Field(
+        "none",
+        description="Also learn an embedding in which rows of one class are near, served as `embed`: by supervised "
+        "contrast, or by triplets. Both compare the rows of a batch, which must hold several of a class.",
+    )
+    similarity_weight: float = Field(0.5, gt=0, description="Of that loss beside the cross-entropy.")
+    embedding_dim: int = Field(64, ge=2, description="Size of the embedding.")
+    temperature: float = Field(0.3, gt=0, description="Of contrastive: the smaller, the more the nearest rows count.")
+    margin: float = Field(
+        0.2, gt=0, description="Of triplet: how much nearer a row's own class must be; 2 is furthest."
+    )
+
+    @property
+    def as_read(self) -> Any:
+        return SingleLabelHead(column=self.column)
 
 
 class MultiLabelHead(Head):
@@ -195,6 +218,54 @@ class TrainOptions(Options):
     seed: int = 0
 
 
+class ExplainOptions(Options):
+    """What the signature `explain` tells beside the pooled attention; it is part of the model: a change trains anew."""
+
+    layers: Literal["all"] | tuple[int, ...] = Field(
+        (),
+        description="Layers of the encoder whose attention is told, head by head: `all`, or numbers from 1 for the "
+        "first, from -1 for the last. Answers grow with the square of their tokens.",
+    )
+    rollout: bool = Field(
+        False, description="Tell how much of each input token reached the pooled vector, through all layers."
+    )
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _all_or_numbers(cls, layers: Any) -> Any:
+        if layers != "all" and not (
+            isinstance(layers, list | tuple)
+            and all(type(number) is int for number in layers)
+            and len(set(layers)) == len(layers)
+        ):
+            raise ValueError("must be `all` or a list of numbers, each once, such as [1, 2, -1]")
+        return layers
+
+    def places(self, num_layers: int) -> tuple[int, ...]:
+        """The layers that are told.
+
+        Args:
+            num_layers: that the encoder has.
+
+        Returns:
+            places from 0 on, in the order that was asked for.
+
+        Raises:
+            ValueError: the encoder does not have such a layer.
+        """
+        asked = tuple(range(1, max(num_layers, 1) + 1)) if self.layers == "all" else self.layers
+        if any(not 1 <= abs(number) <= num_layers for number in asked):
+            among = f"numbers from 1 to {num_layers} or from -1 to -{num_layers}" if num_layers else "none"
+            told = "all" if self.layers == "all" else list(asked)
+            raise ValueError(f"`explain.layers` must name layers that the encoder has: {among}. Received: {told}.")
+        places = tuple(number - 1 if number > 0 else num_layers + number for number in asked)
+        if len(set(places)) < len(places):
+            raise ValueError(
+                f"`explain.layers` must name a layer once, and the encoder has {num_layers}. Received: {list(asked)}."
+            )
+        return places
+
+
 BERT_RECIPE = {
     "epochs": 5,
     "batch_size": 16,
@@ -219,6 +290,7 @@ class ModelSpec(Options):
     model: AnyModel = ModelOptions()
     preset_digest: str = Field("", description="Of a preset's files: other weights are another training.")
     train: TrainOptions = TrainOptions()
+    explain: ExplainOptions = ExplainOptions()
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -233,6 +305,12 @@ class ModelSpec(Options):
     def label_types(self) -> dict[str, str]:
         """Head → how its label lies in the examples: `category`, `categories` or `number`."""
         return {name: LABEL_TYPES[head.type] for name, head in self.heads.items()}
+
+    @property
+    def embedding_head(self) -> str:
+        """The head whose classes say which rows are alike; `""` if none does."""
+        heads = self.heads.items()
+        return next((name for name, head in heads if getattr(head, "similarity", "none") != "none"), "")
 
     @property
     def signatures(self) -> dict[str, str]:

@@ -14,10 +14,16 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from models.raw import parse_examples, raw_types
 from models.spec import ModelSpec
 
+EXPLAIN = "explain"
+
 FILE_NAME = "tf_serving_warmup_requests"
 """The name under which TF Serving looks for recorded requests."""
 
 _REAL_ROWS = 8
+_SQUARE = "layer_attention"
+"""Grows with the square of the tokens: it is recorded of a few short rows only."""
+
+_SHORT_ROWS = 5
 _HARD_TEXTS = (
     "",
     " \t\n",
@@ -35,6 +41,7 @@ class Judge(Protocol):
 
     def predict(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]: ...
     def explain(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]: ...
+    def embed(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]: ...
     def predict_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]: ...
     def judge_examples(self, serialized: tf.Tensor, head: str) -> dict[str, tf.Tensor]: ...
 
@@ -54,6 +61,9 @@ def write_warmup_requests(model: Judge, spec: ModelSpec, example_patterns: Seque
         for serialized in (real, real[:1], hard):
             for log in _logs(model, spec, serialized):
                 writer.write(log.SerializeToString())
+        if spec.explain.layers:
+            rows = parse_examples(hard[:_SHORT_ROWS], raw_types(spec))
+            writer.write(_predict_log(EXPLAIN, rows, model.explain(rows)).SerializeToString())
 
 
 def _first_examples(patterns: Sequence[str]) -> list[bytes]:
@@ -80,7 +90,8 @@ def _logs(model: Judge, spec: ModelSpec, serialized: tf.Tensor) -> list[predicti
     rows = parse_examples(serialized, raw_types(spec))
     return [
         _predict_log("serving_default", rows, model.predict(rows)),
-        _predict_log("explain", rows, model.explain(rows)),
+        _predict_log(EXPLAIN, rows, model.explain(rows), without=_SQUARE),
+        *([_predict_log("embed", rows, model.embed(rows))] if spec.embedding_head else ()),
         _predict_log("examples", {"examples": serialized}, model.predict_examples(serialized)),
         *(
             _judge_log(signature, serialized, model.judge_examples(serialized, head))
@@ -90,10 +101,14 @@ def _logs(model: Judge, spec: ModelSpec, serialized: tf.Tensor) -> list[predicti
 
 
 def _predict_log(
-    signature: str, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]
+    signature: str, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor], without: str = ""
 ) -> prediction_log_pb2.PredictionLog:
+    """A request and its response; if there is an output `without`, all others are asked for."""
     request, response = predict_pb2.PredictRequest(), predict_pb2.PredictResponse()
     request.model_spec.signature_name = response.model_spec.signature_name = signature
+    if without in outputs:
+        outputs = {name: tensor for name, tensor in outputs.items() if name != without}
+        request.output_filter.extend(outputs)
     for protos, tensors in ((request.inputs, inputs), (response.outputs, outputs)):
         for name, tensor in tensors.items():
             protos[name].CopyFrom(tf.make_tensor_proto(tensor.numpy()))

@@ -22,6 +22,7 @@ from models.spec import (
     AnyHead,
     AnyModel,
     BertOptions,
+    ExplainOptions,
     ModelOptions,
     ModelSpec,
     MultiLabelHead,
@@ -71,6 +72,7 @@ class PipelineConfig(Options):
     schema_file: str | None = Field(None, description="A curated schema.pbtxt instead of the inferred one.")
     model: AnyModel = ModelOptions()
     train: TrainOptions = TrainOptions()
+    explain: ExplainOptions = ExplainOptions()
     tune: TuneOptions | None = Field(None, description="Which training options `attention run --tune` searches.")
     evaluation: EvaluationConfig
     push: PushConfig = PushConfig()
@@ -162,6 +164,11 @@ class PipelineConfig(Options):
                 f"`model.hidden_dim` must be a multiple of `model.num_heads`. "
                 f"Received: {self.model.hidden_dim} and {self.model.num_heads}."
             )
+        if isinstance(self.model, ModelOptions):  # how many a BERT has is known once its preset is read
+            try:
+                self.explain.places(self.model.num_layers)
+            except ValueError as error:
+                yield str(error)
         if isinstance(self.model, BertOptions) and self.model.gradual_unfreezing and self.model.lora_rank:
             yield "`model.gradual_unfreezing` and `model.lora_rank` exclude each other: LoRA leaves the layers frozen."
         if self.train.strategy != "none" and self.train.gradient_accumulation_steps > 1:
@@ -188,6 +195,16 @@ class PipelineConfig(Options):
                 yield f"`heads.{name}.levels` must be several, each once. Received: {list(head.levels)}."
         single = [name for name, head in heads.items() if isinstance(head, SingleLabelHead)]
         multi = [name for name, head in heads.items() if isinstance(head, MultiLabelHead)]
+        alike = [name for name in single if getattr(heads[name], "similarity", "none") != "none"]
+        if len(alike) > 1:
+            yield f"`heads`: one head may learn `similarity`, for a row has one embedding. Received: {alike}."
+        if alike and self.train.batch_size < 2:
+            yield f"`heads.{alike[0]}.similarity` compares rows of a batch, and `train.batch_size` is 1."
+        if alike and self.train.strategy != "none":
+            yield (
+                f"`heads.{alike[0]}.similarity` and `train.strategy` exclude each other: the rows of a batch are "
+                "compared on one device."
+            )
         if self.train.class_weights != "none" and not single:
             yield "`train.class_weights` is for heads of `type: single_label`, and there is none."
         if self.train.loss == "focal" and not single and not multi:
@@ -212,16 +229,16 @@ class PipelineConfig(Options):
     def model_spec(self, preset_digest: str = "") -> ModelSpec:
         """The part that the Trainer gets."""
         return self.preprocessing_spec(preset_digest).model_copy(
-            update={"heads": self.heads, "model": self.model, "train": self.train}
+            update={"heads": self.heads, "model": self.model, "train": self.train, "explain": self.explain}
         )
 
     def preprocessing_spec(self, preset_digest: str = "") -> ModelSpec:
-        """The part that Transform gets: without network and training, whose changes leave its work valid."""
+        """The part that Transform gets: without network, training and `explain`, whose changes leave its work valid."""
         bert = BertOptions(preset=self.model.preset) if isinstance(self.model, BertOptions) else None
         return ModelSpec(
             name=self.name,
             features=self.features,
-            heads={name: head.model_copy(update={"weight": 1.0}) for name, head in self.heads.items()},
+            heads={name: head.as_read for name, head in self.heads.items()},
             text=self.text,
             model=bert or ModelOptions(),
             preset_digest=preset_digest,

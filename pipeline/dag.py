@@ -16,7 +16,7 @@ from components.pusher.component import Pusher
 from components.release_gate.component import ReleaseGate
 from components.schema_gen.component import SchemaGen
 from models.search_space import TUNE_KEY
-from models.spec import SPEC_KEY, BertOptions
+from models.spec import SPEC_KEY, BertOptions, ExplainOptions
 from pipeline import assets, beam, evaluation, spans
 from pipeline.config import PipelineConfig
 from pipeline.tuning.found import IMPORTER, OUTPUTS, TUNER
@@ -121,8 +121,9 @@ def create_pipeline(
         best_values = None
         if tune and config.tune is not None:
             search = {TUNE_KEY: config.tune.model_dump_json(), "search_dir": str(workspace.searches)}
+            searched = spec.model_copy(update={"explain": ExplainOptions()})  # no trial is any better for it
             tuner = tfx.components.Tuner(
-                **reads, tuner_fn=TUNER_FN, custom_config={SPEC_KEY: spec.model_dump_json(), **search}
+                **reads, tuner_fn=TUNER_FN, custom_config={SPEC_KEY: searched.model_dump_json(), **search}
             )
             best_values = add(tuner)[OUTPUTS[TUNER]]
         elif tuned_uri:

@@ -45,7 +45,7 @@ def release_gate_options(evaluation: EvaluationConfig, spec: ModelSpec) -> Relea
         spec: its features and heads.
     """
     return ReleaseGateOptions(
-        signatures=(*SIGNATURES, *spec.signatures),
+        signatures=(*SIGNATURES, *(("embed",) if spec.embedding_head else ()), *spec.signatures),
         gates=ModelGates.model_validate(evaluation.model_dump(include=set(ModelGates.model_fields))),
         heads={
             name: HeadOptions(type=head.type, prefix=of_head(name, ""), threshold=getattr(head, "threshold", 0.5))

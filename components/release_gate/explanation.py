@@ -11,10 +11,7 @@ import numpy as np
 
 from components.gates import Gate
 from components.release_gate.options import DELETION_FILE, AttentionGate
-from components.release_gate.sample import Answers, Model, Sample
-
-EXPLAINED = {"attention", "tokens", "token_features"}
-"""Outputs of the signature `explain` beside its answers."""
+from components.release_gate.sample import EXPLAINED, Answers, Model, Sample
 
 TOLERANCE = 1e-3
 _WORD = re.compile(r"\w+|[^\w\s]")

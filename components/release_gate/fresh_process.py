@@ -31,7 +31,12 @@ class FreshProcess:
         self._late = False
 
     def ask(
-        self, model_dir: Path, signature: str, inputs: Mapping[str, np.ndarray], batches: Sequence[np.ndarray]
+        self,
+        model_dir: Path,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        batches: Sequence[np.ndarray],
+        outputs: Sequence[str],
     ) -> dict[str, Any]:
         """Asks a model about rows.
 
@@ -40,6 +45,7 @@ class FreshProcess:
             signature: of the Predict API.
             inputs: alias → `(rows,)`; what the model does not take is left out, what it lacks is missing in all rows.
             batches: row numbers, each `(batch,)`.
+            outputs: aliases that are wanted; what the model does not give is left out.
 
         Returns:
             `outputs` (for each batch alias → array), `seconds` (for each batch), `missing` (inputs that were lacking).
@@ -52,6 +58,7 @@ class FreshProcess:
             "signature": signature,
             "inputs": dict(inputs),
             "batches": list(batches),
+            "outputs": list(outputs),
         }
         with self._deadline():
             try:

@@ -10,13 +10,13 @@ import numpy as np
 from components.gates import Gate
 from components.release_gate.cost import cost_gates
 from components.release_gate.explained_rows import write_explained
-from components.release_gate.explanation import EXPLAINED, attention_gates
+from components.release_gate.explanation import attention_gates
 from components.release_gate.flips import flip_gates, groups_of
 from components.release_gate.fresh_process import RESULT_FILE, FreshProcess, QuestionError, fresh_process
 from components.release_gate.options import EXAMPLES_FILE, ReleaseGateOptions
 from components.release_gate.resampling import Noise, metrics_of, noise_of
 from components.release_gate.robustness import invariance_gates, robustness_gates
-from components.release_gate.sample import Answers, Model, Sample, read_sample
+from components.release_gate.sample import EXPLAINED, Answers, Model, Sample, read_sample
 from components.release_gate.sanity import (
     calibration_gates,
     constant_gates,

@@ -3,9 +3,10 @@
     python -I replay.py MODEL_DIR RESULT.json
 
 After that it answers what it is asked on standard input, until that is closed: each question a pickled mapping with
-`model` (a directory, loaded the first time), `signature`, `inputs` (alias → array of rows) and `batches` (row numbers
-of each), each answer on standard output one with `outputs` (for each batch alias → array), `seconds` (of each batch),
-`missing` (inputs that were not given) and `error`.
+`model` (a directory, loaded the first time), `signature`, `inputs` (alias → array of rows), `batches` (row numbers
+of each) and `outputs` (aliases that are wanted, of which the model may lack some), each answer on standard output one
+with `outputs` (for each batch alias → array), `seconds` (of each batch), `missing` (inputs that were not given) and
+`error`.
 
 Imports numpy, TensorFlow, TensorFlow Text (for its operations) and TF Serving's protos, and nothing of this project:
 a model that needs our code to load fails here. What goes wrong is written into the result, with exit code 0; another
@@ -138,11 +139,14 @@ def check_predict(session, log, signature, recording):
     """Replays one Predict request and compares every output."""
     if not log.HasField("response"):
         raise ReplayError("a recorded request has no response")
-    names = {alias: info.name for alias, info in signature.outputs.items()}
+    wanted = set(log.request.output_filter) or set(signature.outputs)
+    lacking = sorted(wanted - set(signature.outputs))
+    if lacking:
+        raise ReplayError(f"outputs are {sorted(signature.outputs)}, asked for was {', '.join(lacking)}, too")
+    names = {alias: signature.outputs[alias].name for alias in wanted}
     started = time.perf_counter()
     got = session.run(names, predict_feed(log.request, signature))
     recording.seconds += time.perf_counter() - started
-    wanted = set(log.request.output_filter) or set(names)
     if set(log.response.outputs) != wanted:
         raise ReplayError(f"outputs are {sorted(wanted)}, recorded are {sorted(log.response.outputs)}")
     for alias, tensor in log.response.outputs.items():
@@ -216,7 +220,7 @@ class Models:
             if question["signature"] not in signatures:
                 raise ReplayError(f"the model has no signature `{question['signature']}`")
             signature = signatures[question["signature"]]
-            names = {alias: info.name for alias, info in signature.outputs.items()}
+            names = {alias: info.name for alias, info in signature.outputs.items() if alias in question["outputs"]}
             answer["missing"] = sorted(set(signature.inputs) - set(question["inputs"]))
             for batch in question["batches"]:
                 feed = {

@@ -15,6 +15,10 @@ from components.release_gate.fresh_process import FreshProcess
 from components.release_gate.options import HeadOptions
 
 BATCH_ROWS = 64
+EXPLAINED = {"attention", "tokens", "token_features"}
+"""Outputs of the signature `explain` that are looked at, beside its answers."""
+
+_PARTS = ("label", "probabilities", "classes", "value")
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,8 @@ class Model:
             rows = len(next(iter(columns.values())))
             order = np.argsort(np.broadcast_to(lengths, rows), kind="stable")
             batches = [order[start : start + BATCH_ROWS] for start in range(0, rows, BATCH_ROWS)]
-        answer = self._process.ask(self._directory, signature, columns, batches)
+        wanted = [f"{head.prefix}{part}" for head in self._heads.values() for part in _PARTS]
+        answer = self._process.ask(self._directory, signature, columns, batches, [*wanted, *sorted(EXPLAINED)])
         self.missing = answer["missing"]
         parts = answer["outputs"]
         joined = {alias: _joined([part[alias] for part in parts]) for alias in parts[0]}

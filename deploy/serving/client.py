@@ -27,7 +27,8 @@ from deploy.serving.client_calls import (
     tls_credentials,
 )
 from deploy.serving.client_errors import PredictionError, error_of
-from deploy.serving.rows import Prediction, Row, read_predictions
+from deploy.serving.rows import Prediction, Row, read_embeddings, read_predictions
+from deploy.serving.tensors import Array
 
 
 class PredictionClient:
@@ -109,6 +110,22 @@ class PredictionClient:
         """
         return self._run("explain", rows)
 
+    def embed(self, rows: Sequence[Row]) -> Array:
+        """Places rows where those of one class are near each other, for a search of nearest neighbours.
+
+        Args:
+            rows: As for `predict`.
+
+        Returns:
+            float32 `(rows, embedding_dim)` of length 1; a product of two is their cosine.
+
+        Raises:
+            PredictionError: As for `predict`, or the model has no signature `embed`: no head of its config learnt
+                `similarity`.
+            ValueError: As for `predict`.
+        """
+        return read_embeddings(self._responses("embed", rows))
+
     def predict_many(self, rows: Iterable[Row], *, in_flight: int = 4, explain: bool = False) -> Iterator[Prediction]:
         """Predicts any number of rows, in their order, with several calls under way at a time.
 
@@ -155,12 +172,12 @@ class PredictionClient:
         return states_of(self._call(self._status, self._calls.status_request()))
 
     def _run(self, signature_name: str, rows: Sequence[Row]) -> list[Prediction]:
-        predictions: list[Prediction] = []
+        return [each for response in self._responses(signature_name, rows) for each in read_predictions(response)]
+
+    def _responses(self, signature_name: str, rows: Sequence[Row]) -> Iterator[Any]:
         for batch in self._calls.batches(rows):
             self._learn(signature_name)
-            request = self._calls.predict_request(signature_name, batch)
-            predictions += read_predictions(self._call(self._predict, request))
-        return predictions
+            yield self._call(self._predict, self._calls.predict_request(signature_name, batch))
 
     def _learn(self, signature_name: str) -> None:
         """Asks once what a signature reads."""

@@ -16,7 +16,8 @@ import grpc.aio
 
 from deploy.serving.client_calls import CHANNEL_OPTIONS, METADATA, PREDICT, STATUS, Calls, batched, states_of
 from deploy.serving.client_errors import error_of
-from deploy.serving.rows import Prediction, Row, read_predictions
+from deploy.serving.rows import Prediction, Row, read_embeddings, read_predictions
+from deploy.serving.tensors import Array
 
 
 class AsyncPredictionClient:
@@ -98,6 +99,22 @@ class AsyncPredictionClient:
         """
         return await self._run("explain", rows)
 
+    async def embed(self, rows: Sequence[Row]) -> Array:
+        """Places rows where those of one class are near each other, for a search of nearest neighbours.
+
+        Args:
+            rows: As for `predict`.
+
+        Returns:
+            float32 `(rows, embedding_dim)` of length 1; a product of two is their cosine.
+
+        Raises:
+            PredictionError: As for `predict`, or the model has no signature `embed`: no head of its config learnt
+                `similarity`.
+            ValueError: As for `predict`.
+        """
+        return read_embeddings([response async for response in self._responses("embed", rows)])
+
     async def predict_many(
         self, rows: Iterable[Row], *, in_flight: int = 4, explain: bool = False
     ) -> AsyncIterator[Prediction]:
@@ -148,12 +165,13 @@ class AsyncPredictionClient:
         return states_of(await self._call(self._status, self._calls.status_request()))
 
     async def _run(self, signature_name: str, rows: Sequence[Row]) -> list[Prediction]:
-        predictions: list[Prediction] = []
+        responses = self._responses(signature_name, rows)
+        return [each async for response in responses for each in read_predictions(response)]
+
+    async def _responses(self, signature_name: str, rows: Sequence[Row]) -> AsyncIterator[Any]:
         for batch in self._calls.batches(rows):
             await self._learn(signature_name)
-            request = self._calls.predict_request(signature_name, batch)
-            predictions += read_predictions(await self._call(self._predict, request))
-        return predictions
+            yield await self._call(self._predict, self._calls.predict_request(signature_name, batch))
 
     async def _learn(self, signature_name: str) -> None:
         """Asks once what a signature reads."""

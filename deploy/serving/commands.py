@@ -18,6 +18,9 @@ from deploy.serving.flags import LEFT_OUT, ServerOptions
 if TYPE_CHECKING:
     from deploy.serving.client import PredictionClient
 
+_OF_LAYERS = {"rollout", "layer_tokens", "layer_attention"}
+"""Parts of a prediction that only some models give."""
+
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -202,11 +205,18 @@ def _rows(texts: tuple[str, ...], file: Path | None, client: "PredictionClient")
 
 def _print_json(predictions: Iterable[Any]) -> None:
     for prediction in predictions:
-        click.echo(json.dumps(_without_nan(asdict(prediction)), ensure_ascii=False, allow_nan=False))
+        told = {
+            key: value
+            for key, value in asdict(prediction).items()
+            if key not in _OF_LAYERS or (value is not None and len(value))
+        }
+        click.echo(json.dumps(_without_nan(told), ensure_ascii=False, allow_nan=False))
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: a probability that is none becomes null."""
+    """JSON has no NaN: a probability that is none becomes null; and no arrays, which become lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

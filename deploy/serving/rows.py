@@ -51,11 +51,22 @@ class Prediction(Answer):
 
     Where there are several heads, this is the answer of the one called `label`, else of the first by the alphabet, and
     `heads` holds those of all by their names.
+
+    Attributes:
+        version: that answered.
+        words: what was attended to.
+        heads: see above.
+        rollout: the words again, with the weights of the attention rollout; only of a model that was told to give it.
+        layer_tokens: the word pieces and other tokens that the encoder's layers read; only of such a model.
+        layer_attention: float32 `(layers, heads, tokens, tokens)`: how much of each token (last axis) each token read.
     """
 
     version: int = 0
     words: tuple[Word, ...] = ()
     heads: dict[str, Answer] = field(default_factory=dict)
+    rollout: tuple[Word, ...] = ()
+    layer_tokens: tuple[str, ...] = ()
+    layer_attention: Array | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         if self.heads:
@@ -139,7 +150,8 @@ def read_predictions(response: Any) -> list[Prediction]:
     Args:
         response: PredictResponse with, for each head, `label` string `(batch,)`, `probabilities` float and `classes`
             string `(batch, classes)`, or `value` float `(batch,)`, the head's name and `_` before them unless it is
-            `label`; if explained also `tokens`, `token_features` string and `attention` float `(batch, tokens)`.
+            `label`; if explained also `tokens`, `token_features` string and `attention` float `(batch, tokens)`, and
+            where the model gives them `rollout`, `layer_tokens` and `layer_attention`.
 
     Raises:
         ValueError: The model's outputs are others.
@@ -155,14 +167,37 @@ def read_predictions(response: Any) -> list[Prediction]:
     explained = {"tokens", "token_features", "attention"} <= set(arrays)
     predictions = []
     for row, first in enumerate(next(iter(answers.values()))):
-        words: tuple[Word, ...] = ()
-        if explained:
-            words = merge_pieces(
-                _decoded(arrays["tokens"][row]), _decoded(arrays["token_features"][row]), arrays["attention"][row]
-            )
+        further = _explanation({name: array[row] for name, array in arrays.items()}) if explained else {}
         heads = {name or "label": of_head[row] for name, of_head in answers.items()} if len(answers) > 1 else {}
-        predictions.append(Prediction(**vars(first), version=version, words=words, heads=heads))
+        predictions.append(Prediction(**vars(first), version=version, heads=heads, **further))
     return predictions
+
+
+def read_embeddings(responses: Iterable[Any]) -> Array:
+    """Reads the rows of PredictResponses with the output `embedding`: float32 `(rows, embedding_dim)`.
+
+    Raises:
+        ValueError: The model's outputs are others.
+    """
+    parts = [np.zeros((0, 0), np.float32)]
+    for response in responses:
+        if "embedding" not in response.outputs:
+            raise ValueError(f"The model's signature `embed` answers {_listed(response.outputs)}, without `embedding`.")
+        parts.append(to_array(response.outputs["embedding"]))
+    return np.concatenate(parts[1:] or parts)
+
+
+def _explanation(row: Mapping[str, Array]) -> dict[str, Any]:
+    """Words and layers of one row; what is padding is left out."""
+    tokens, features = _decoded(row["tokens"]), _decoded(row["token_features"])
+    told: dict[str, Any] = {"words": merge_pieces(tokens, features, row["attention"])}
+    if "rollout" in row:
+        told["rollout"] = merge_pieces(tokens, features, row["rollout"])
+    if {"layer_tokens", "layer_attention"} <= set(row):
+        real = row["layer_tokens"] != b""
+        told["layer_tokens"] = tuple(_decoded(row["layer_tokens"][real]))
+        told["layer_attention"] = row["layer_attention"][:, :, real][..., real]
+    return told
 
 
 def _prefixes(outputs: Iterable[str]) -> list[str]:

@@ -41,12 +41,14 @@ class BertReader:
     Attributes:
         network: token_ids, segment_ids, padding_mask `(batch, tokens)` → float `(batch, tokens, hidden_dim)`.
         hidden_dim: size of a token's vector.
+        num_layers: that read the tokens one after the other.
         num_segments: how many texts of a row it tells apart.
         max_len: the most tokens of a row.
     """
 
     network: keras.Model
     hidden_dim: int
+    num_layers: int
     num_segments: int
     max_len: int
 
@@ -97,7 +99,8 @@ def load_reader(options: BertOptions) -> BertReader:
     network = keras.models.clone_model(network, clone_function=functools.partial(_clone_layer, options=options))
     network.set_weights(weights)
     _freeze(network, backbone.num_layers, options)
-    return BertReader(network, backbone.hidden_dim, backbone.num_segments, backbone.max_sequence_length)
+    sizes = backbone.hidden_dim, backbone.num_layers, backbone.num_segments, backbone.max_sequence_length
+    return BertReader(network, *sizes)
 
 
 def _clone_layer(layer: keras.layers.Layer, options: BertOptions) -> keras.layers.Layer:

@@ -52,21 +52,23 @@ class EncoderBlock(keras.layers.Layer):
             layer.build(input_shape)
         self.outer.build((*input_shape[:-1], self.feedforward_dim))
 
-    def call(self, tokens, padding_mask, training=None):
+    def call(self, tokens, padding_mask, training=None, return_attention_scores=False):
         """Encodes.
 
         Args:
             tokens: float `(batch, tokens, hidden_dim)`.
             padding_mask: bool `(batch, tokens)`; True marks a real token.
             training: whether dropout acts.
+            return_attention_scores: whether they are given, too.
 
         Returns:
-            float `(batch, tokens, hidden_dim)`.
+            float `(batch, tokens, hidden_dim)`; if wanted also float `(batch, heads, queries, keys)`, 0 on padded keys.
         """
-        attended, _ = self.attention(self.attention_norm(tokens), padding_mask, training=training)
+        attended, scores = self.attention(self.attention_norm(tokens), padding_mask, training=training)
         tokens = tokens + self.dropout(attended, training=training)
         hidden = self.outer(self.inner(self.feedforward_norm(tokens)))
-        return tokens + self.dropout(hidden, training=training)
+        tokens = tokens + self.dropout(hidden, training=training)
+        return (tokens, scores) if return_attention_scores else tokens
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -8,7 +8,9 @@ import tensorflow_transform as tft
 from models.labels import Target
 from models.labels.class_names import for_each_row, learn_class_ids, read_classes, require_two, sort_classes
 from models.losses.focal_loss import FocalLoss
+from models.losses.lifted_triplet import LiftedTriplet
 from models.losses.smoothed_cross_entropy import SmoothedCrossEntropy
+from models.losses.supervised_contrastive import SupervisedContrastive
 from models.raw import dense
 from models.spec import SingleLabelHead, TrainOptions
 
@@ -67,6 +69,13 @@ def loss(options: TrainOptions, target: Target) -> keras.losses.Loss:
     if options.loss == "focal":
         return FocalLoss(options.focal_gamma, options.label_smoothing)
     return SmoothedCrossEntropy(options.label_smoothing)
+
+
+def similarity_loss(head: SingleLabelHead) -> keras.losses.Loss:
+    """The loss of each row that the head names: of class ids and embeddings, float `(batch, embedding_dim)`."""
+    if head.similarity == "triplet":
+        return LiftedTriplet(reduction="none")
+    return SupervisedContrastive(head.temperature, reduction="none")
 
 
 def metrics(target: Target) -> list[keras.metrics.Metric]:

@@ -23,3 +23,7 @@ class Reader(Protocol):
     @property
     def hidden_dim(self) -> int:
         """Size of a token's vector."""
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers read the tokens."""

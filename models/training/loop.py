@@ -19,6 +19,7 @@ from models.training.event_log import EventLog
 from models.training.optimizer import make_optimizer
 from models.training.penalty import penalize
 from models.training.replicas import ReplicatedModel, distribute
+from models.training.similarity import trained_model, with_labels
 from models.training.state import TrainingState
 
 _log = logging.getLogger("attention")
@@ -89,13 +90,12 @@ def train(
     multiple = _XLA_LENGTHS if options.jit_compile else 1
     heads = {name: type_of(head) for name, head in spec.heads.items()}
     replicas = strategy.num_replicas_in_sync
-    model = (keras.Model if replicas == 1 else ReplicatedModel)(
-        network.inputs, {name: network.get_layer(of_head(name, "logits")).output for name in heads}
-    )
+    logits = {name: network.get_layer(of_head(name, "logits")).output for name in heads}
+    model = trained_model(network, logits, spec) if replicas == 1 else ReplicatedModel(network.inputs, logits)
 
     def shares(split: Split, rows: np.ndarray, batch_size: int, first_step: int = 0):
         make = functools.partial(batches, split, rows, batch_size, weights, first_step, multiple)
-        return distribute(strategy, make)
+        return distribute(strategy, lambda *which: with_labels(make(*which), spec))
 
     with strategy.scope():
         model.compile(

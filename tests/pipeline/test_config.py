@@ -5,9 +5,10 @@ import json
 import pytest
 import yaml
 
-from models.spec import BERT_RECIPE, BertOptions, OrdinalHead, SingleLabelHead, TrainOptions
+from models.spec import BERT_RECIPE, BertOptions, ExplainOptions, OrdinalHead, SingleLabelHead, TrainOptions
 from pipeline import presets
 from pipeline.config import ConfigError, json_schema, load, override, parse
+from pipeline.evaluation import release_gate_options
 
 SMALL = {
     "name": "mood",
@@ -71,6 +72,10 @@ def test_a_config_is_frozen():
         ("train={strategy: mirrored, gradient_accumulation_steps: 2}", "Keras adds up on one device alone"),
         ("train={strategy: multi_worker, jit_compile: true}", "XLA compiles for one device"),
         ("model.encoder=gru", "`model`: .*'self_attention', 'bert'"),
+        ("explain.layers=[2]", r"numbers from 1 to 1 or from -1 to -1. Received: \[2\]"),
+        ("explain.layers=[0]", r"numbers from 1 to 1 or from -1 to -1. Received: \[0\]"),
+        ("explain.layers=[1, -1]", r"must name a layer once, and the encoder has 1. Received: \[1, -1\]"),
+        ("explain.layers=2", "`explain.layers`: must be `all` or a list of numbers, .* Received: 2"),
         ("evaluation.gates.accuracy={}", "needs one of min, max, max_drop, max_rise"),
         ("evaluation.gates.accuracy={max_drop: 0.1, max_rise: 0.1}", "not both"),
         ("features={customer: passthrough}", "nothing that a model could read"),
@@ -138,11 +143,25 @@ def test_the_parts_hold_what_their_step_needs_and_no_more():
     assert config.model_spec().train.epochs == 3
     # Other training or another network leave Transform's work valid, so it must not see them.
     assert config.preprocessing_spec() == parse(SMALL).preprocessing_spec()
+    explained = parse(override(SMALL, ["explain={layers: [-1], rollout: true}"]))
+    assert explained.model_spec().explain == ExplainOptions(layers=(-1,), rollout=True)
+    assert explained.preprocessing_spec() == config.preprocessing_spec()
     options = config.example_gen_options("/quarantine")
     assert [column.column for column in options.columns] == ["review", "Age in years"]
     assert [label.model_dump() for label in options.labels] == [
         {"name": "label", "column": "mood", "type": "category", "separator": "|"}
     ]
+
+
+def test_layers_of_no_layers_cannot_be_told():
+    with pytest.raises(ConfigError, match="layers that the encoder has: none. Received: all"):
+        parse(override(SMALL, ["model.num_layers=0", "explain.layers=all"]))
+
+
+def test_how_many_layers_a_bert_has_is_known_with_its_preset_alone():
+    config = parse(override(SMALL, ["model.encoder=bert", "explain.layers=[1, 2, -1]"]))
+    assert parse(yaml.safe_load(config.to_yaml())) == config
+    assert config.explain.places(6) == (0, 1, 5)
 
 
 def test_a_bert_is_trained_by_its_recipe_where_nothing_else_is_said():
@@ -190,6 +209,17 @@ def test_one_column_is_short_for_one_head():
     assert ordinal.heads == {"label": OrdinalHead(column="mood")}
 
 
+def test_similarity_is_an_option_of_the_head_that_transform_does_not_see():
+    config = parse(override(SMALL, ["heads.label.similarity=contrastive", "heads.label.embedding_dim=8"]))
+    assert config.heads["label"] == SingleLabelHead(column="mood", similarity="contrastive", embedding_dim=8)
+    assert config.model_spec().embedding_head == "label"
+    assert parse(SMALL).model_spec().embedding_head == ""
+    assert config.preprocessing_spec() == parse(SMALL).preprocessing_spec()
+    assert release_gate_options(config.evaluation, config.model_spec()).signatures == (
+        *("serving_default", "examples", "explain", "embed", "classify"),
+    )
+
+
 def test_heads_stand_in_place_of_the_one_label():
     raw = override(
         SMALL, ["data.label=null", "heads.stars=ordinal", "heads.topics={type: multi_label, column: Topics}"]
@@ -212,6 +242,13 @@ def test_heads_stand_in_place_of_the_one_label():
         (["data.label=null", "heads.Stars=ordinal"], "`heads.Stars` must be a lower-case identifier"),
         (["data.label=null", "heads.review=ordinal"], "`features.review`: this name is kept for the label"),
         (["heads.label.type=ordinal", "train.class_weights=balanced"], "`train.class_weights` is for heads of"),
+        (["heads.label={type: ordinal, similarity: triplet}"], "`heads.label.similarity`: is not a setting that is"),
+        (["heads.label.similarity=triplet", "train.batch_size=1"], "compares rows of a batch, and .* is 1"),
+        (["heads.label.similarity=triplet", "train.strategy=mirrored"], "similarity` and `train.strategy` exclude"),
+        (
+            ["data.label=null", "heads.a={similarity: triplet}", "heads.b={similarity: contrastive}"],
+            r"one head may learn `similarity`, .* Received: \['a', 'b'\]",
+        ),
         (["heads.label.type=regression", "train.loss=focal"], "`train.loss: focal` is for heads of"),
         (["heads.label.type=regression", "push.label=canary"], "`push.label: canary` compares the labels"),
     ],

@@ -114,6 +114,7 @@ def test_training_options_leave_transform_as_it_was(compiled):
         return compiled(*settings)["Transform"].parameters.SerializeToString(deterministic=True)
 
     assert transform("train.epochs=3") == transform("model.num_layers=2") == transform()
+    assert transform("explain.rollout=true") == transform()
     assert transform("text.vocabulary_size=500") != transform()
 
 

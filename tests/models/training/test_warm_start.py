@@ -44,7 +44,7 @@ def make(seed, pieces=PIECES, values=("a", "b"), targets=TARGETS, max_len=6, **s
         name="reviews",
         features={"review": TextFeature(max_len=max_len), "shop": CategoryFeature(num_oov_buckets=1)},
         heads={
-            "label": SingleLabelHead(),
+            "label": SingleLabelHead(similarity="triplet", embedding_dim=3),
             "topics": MultiLabelHead(),
             "stars": OrdinalHead(),
             "price": RegressionHead(),
@@ -92,6 +92,7 @@ def test_what_both_know_keeps_its_meaning_where_it_stands_now():
     before, after = ask(old[0], [2, 3, 3], 1), ask(new[0], [4, 3, 3], 3)  # "good bad bad" of the shop "a"
 
     np.testing.assert_allclose(after["attention"], before["attention"], atol=1e-5)
+    np.testing.assert_allclose(after["embedding"], before["embedding"], atol=1e-5)
     np.testing.assert_allclose(after["logits"][:, 1:], before["logits"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(after["topics_logits"][:, :2], before["topics_logits"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(after["stars_logits"][:, :3], before["stars_logits"], rtol=1e-4, atol=1e-4)
