@@ -1,6 +1,5 @@
 """One `PipelineConfig`: from a YAML file and `--set`, frozen, every fault told at once."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -31,6 +30,7 @@ from models.spec import (
     TextOptions,
     TrainOptions,
 )
+from pipeline.config_faults import describe
 from pipeline.config_groups import (
     BeamConfig,
     DataConfig,
@@ -352,52 +352,19 @@ def parse(raw: dict[str, Any], source: str = "the config") -> PipelineConfig:
     try:
         return PipelineConfig.model_validate(raw)
     except ValidationError as error:
-        lines = [line for fault in error.errors() for line in _describe(fault)]
+        lines = [line for fault in error.errors() for line in describe(fault, _settings)]
         number = f"{len(lines)} faults" if len(lines) > 1 else "1 fault"
         raise ConfigError("\n".join([f"{source} has {number}:", *(f"  {line}" for line in lines)])) from None
-
-
-def _describe(fault: Any) -> list[str]:
-    if fault["type"] == "value_error" and not fault["loc"]:
-        return str(fault["ctx"]["error"]).splitlines()
-    tags = {"text", "number", "category", "passthrough"}
-    path = [str(part) for part in fault["loc"]]
-    if len(path) > 2 and path[0] == "features" and path[2] in tags:
-        del path[2]
-    if len(path) > 2 and path[0] == "heads" and path[2] in LABEL_TYPES:
-        del path[2]
-    if len(path) > 2 and path[0] == "model":  # after it comes the encoder
-        del path[1]
-    if len(path) > 3 and path[:2] == ["tune", "space"]:  # … whether it is a range
-        del path[3]
-    where = ".".join(path)
-    told = fault["type"] == "missing" or "Received" in fault["msg"]
-    received = "" if told else f" Received: {_short(fault['input'])}."
-    text = {
-        "missing": "is needed and not there",
-        "extra_forbidden": "is not a setting that is known here",
-    }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
-    meant = _meant(path[-1]) if fault["type"] == "extra_forbidden" else ""
-    return [f"`{where}`: {text.rstrip('.')}.{received}{meant}"]
-
-
-def _meant(name: str) -> str:
-    """The setting of any group whose name is most like one that is not known."""
-    schema = json_schema()
-    groups = (schema, *schema["$defs"].values())
-    known = {setting: None for group in groups for setting in group.get("properties", ())}
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f" Did you mean `{found[0]}`?" if found else ""
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def load(path: Path, settings: Iterable[str] = ()) -> PipelineConfig:
     """Reads, overrides and validates a config file."""
     return parse(override(read_yaml(path), settings), str(path))
+
+
+def _settings() -> Iterable[str]:
+    schema = json_schema()
+    return (name for group in (schema, *schema["$defs"].values()) for name in group.get("properties", ()))
 
 
 def json_schema() -> dict[str, Any]:

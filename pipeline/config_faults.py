@@ -1,0 +1,48 @@
+"""What is wrong with a config, in the config's own words."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from models.spec import LABEL_TYPES
+
+
+def describe(fault: Any, settings: Callable[[], Iterable[str]]) -> list[str]:
+    """The lines of one fault that pydantic found.
+
+    Args:
+        fault: of `ValidationError.errors()`.
+        settings: gives the names of all settings, where they are needed.
+    """
+    if fault["type"] == "value_error" and not fault["loc"]:
+        return str(fault["ctx"]["error"]).splitlines()
+    tags = {"text", "number", "category", "passthrough"}
+    path = [str(part) for part in fault["loc"]]
+    if len(path) > 2 and path[0] == "features" and path[2] in tags:
+        del path[2]
+    if len(path) > 2 and path[0] == "heads" and path[2] in LABEL_TYPES:
+        del path[2]
+    if len(path) > 2 and path[0] == "model":  # after it comes the encoder
+        del path[1]
+    if len(path) > 3 and path[:2] == ["tune", "space"]:  # … whether it is a range
+        del path[3]
+    where = ".".join(path)
+    told = fault["type"] == "missing" or "Received" in fault["msg"]
+    received = "" if told else f" Received: {_short(fault['input'])}."
+    text = {
+        "missing": "is needed and not there",
+        "extra_forbidden": "is not a setting that is known here",
+    }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    meant = _meant(path[-1], settings()) if fault["type"] == "extra_forbidden" else ""
+    return [f"`{where}`: {text.rstrip('.')}.{received}{meant}"]
+
+
+def _meant(name: str, settings: Iterable[str]) -> str:
+    """The setting whose name is most like one that is not known."""
+    found = difflib.get_close_matches(name, dict.fromkeys(settings), n=1, cutoff=0.75)
+    return f" Did you mean `{found[0]}`?" if found else ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
