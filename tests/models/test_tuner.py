@@ -45,16 +45,18 @@ def searched(spec, fn_args, transform_output, tmp_path_factory):
         def emit(self, record):
             lines.append(record.getMessage())
 
-    keep = Keep(logging.INFO)
+    keep, logger = Keep(logging.INFO), logging.getLogger("attention")
+    level = logger.level
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks.KeepState, "on_train_batch_end", cut_off)
-        patch.setattr(logging.getLogger("attention"), "level", logging.INFO)
-        logging.getLogger("attention").addHandler(keep)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(keep)
         with pytest.raises(KeyboardInterrupt, match="stop"):
             tuner_fn(arguments).tuner.search()
         result = tuner_fn(arguments)
         result.tuner.search(**result.fit_kwargs)
-        logging.getLogger("attention").removeHandler(keep)
+        logger.removeHandler(keep)
+        logger.setLevel(level)
     return directory, result.tuner.get_best_hyperparameters()[0].get_config(), lines, len(taken)
 
 
