@@ -59,7 +59,7 @@ def main() -> None:
             found[OURS].append(run_ours(raw, settings, place))
             for name, padding in ((PADDED, "max_length"), (DYNAMIC, "longest")) if arguments.peer else ():
                 found.setdefault(name, []).append(run_peer(arguments, raw, settings, padding, place))
-    show(found)
+            show(found)
 
 
 def make_config(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
