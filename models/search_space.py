@@ -129,6 +129,14 @@ def tuned_values(hyperparameters: Mapping[str, Any] | None) -> dict[str, Any]:
     return {path: value for path, value in values.items() if path.partition(".")[0] in GROUPS}
 
 
+def shown(values: Mapping[str, Any]) -> str:
+    """`learning_rate 0.0021, hidden_dim 64`."""
+    return ", ".join(
+        f"{path.partition('.')[2]} {f'{value:.4g}' if isinstance(value, float) else value}"
+        for path, value in values.items()
+    )
+
+
 METRICS: dict[str, dict[str, Literal["min", "max"]]] = {
     "single_label": {"accuracy": "max"},
     "multi_label": {"binary_accuracy": "max"},

@@ -21,10 +21,8 @@ from models.modalities import modalities_of
 from models.modalities.token_names import TokenNames
 from models.raw import dtype_of, parse_examples, raw_types, transform_inputs
 from models.spec import EMBEDDING, BertOptions, ModelSpec, of_head
-from models.warmup import write_warmup_requests
+from models.warmup import EMBED, EXAMPLES, EXPLAIN, SERVING_DEFAULT, write_warmup_requests
 from models.weights import write_names
-
-SERVING_DEFAULT, EXAMPLES, EXPLAIN, EMBED = "serving_default", "examples", "explain", "embed"
 
 _CLASSES_FILE = "classes.txt"
 

@@ -14,7 +14,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from models.raw import parse_examples, raw_types
 from models.spec import ModelSpec
 
-EXPLAIN = "explain"
+SERVING_DEFAULT, EXAMPLES, EXPLAIN, EMBED = "serving_default", "examples", "explain", "embed"
+"""Signatures of every SavedModel, the last where a head learns similarity."""
 
 FILE_NAME = "tf_serving_warmup_requests"
 """The name under which TF Serving looks for recorded requests."""
@@ -89,10 +90,10 @@ def _hard_examples(spec: ModelSpec) -> list[bytes]:
 def _logs(model: Judge, spec: ModelSpec, serialized: tf.Tensor) -> list[prediction_log_pb2.PredictionLog]:
     rows = parse_examples(serialized, raw_types(spec))
     return [
-        _predict_log("serving_default", rows, model.predict(rows)),
+        _predict_log(SERVING_DEFAULT, rows, model.predict(rows)),
         _predict_log(EXPLAIN, rows, model.explain(rows), without=_SQUARE),
-        *([_predict_log("embed", rows, model.embed(rows))] if spec.embedding_head else ()),
-        _predict_log("examples", {"examples": serialized}, model.predict_examples(serialized)),
+        *([_predict_log(EMBED, rows, model.embed(rows))] if spec.embedding_head else ()),
+        _predict_log(EXAMPLES, {"examples": serialized}, model.predict_examples(serialized)),
         *(
             _judge_log(signature, serialized, model.judge_examples(serialized, head))
             for signature, head in spec.signatures.items()

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ from pipeline.notify import messages
 from pipeline.report.facts import RunReport
 from pipeline.workspace import Workspace
 
-TRACKERS = {"mlflow": "MLflow", "wandb": "Weights & Biases"}
+TRACKERS = {"mlflow": ("MLflow", "ml_flow"), "wandb": ("Weights & Biases", "weights_and_biases")}
+"""Group of `track` → what people call it, and the module that tells it."""
 
 _logger = logging.getLogger("attention")
 
@@ -50,11 +52,9 @@ def follow_up(
         console.say(f"[dim]report: {escape(page)}[/]")
 
     def track(tracker: str) -> None:
-        from pipeline.track import ml_flow, weights_and_biases
-
         if report is not None and page is not None:
-            send: Any = {"mlflow": ml_flow.track, "wandb": weights_and_biases.track}[tracker]
-            place = send(getattr(config.track, tracker), report, Path(page), workspace.root)
+            module = importlib.import_module(f"pipeline.track.{TRACKERS[tracker][1]}")
+            place = module.track(getattr(config.track, tracker), report, Path(page), workspace.root)
             console.say(f"[dim]tracked: {escape(place)}[/]")
 
     def publish() -> None:
@@ -66,7 +66,7 @@ def follow_up(
 
     _guarded(console, "The report could not be made", record)
     for tracker in config.track.wanted:
-        _guarded(console, f"{TRACKERS[tracker]} was not told", functools.partial(track, tracker))
+        _guarded(console, f"{TRACKERS[tracker][0]} was not told", functools.partial(track, tracker))
     told = {**result, "report": page}
     if config.metrics.textfile or config.metrics.pushgateway:
         _guarded(console, "The run's numbers could not be published", publish)

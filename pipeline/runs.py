@@ -95,8 +95,9 @@ def _run(
     overrules: Mapping[str, str],
     tune: bool,
 ) -> dict[str, Any]:
-    for missing in missing_packages(config.track):
-        told = f"`track.{missing}` needs a package that is not here: pip install 'attention-pipeline[{missing}]'."
+    if missing := missing_packages(config.track):
+        extras = ",".join(missing)
+        told = f"`track` needs a package that is not here: pip install 'attention-pipeline[{extras}]'."
         console.say(f"[red]failed[/]: {escape(told)}")
         return _nothing(told) | {"exit_code": EXIT_USAGE}
     with console.step("starting TensorFlow and TFX"):

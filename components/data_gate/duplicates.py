@@ -53,19 +53,9 @@ def duplicate_gates(
         rows = [table.describe(at, _first_text(types)) for at in np.flatnonzero(same)[:SHOWN_ROWS]]
         severity = options.severity.duplicates if words else "warn"
         what = "say in every feature what a row of train says"
-        cure = "split by what they share (`data.split_by`), leave out one of them, or raise `validation.max_%s`"
-        gates.append(
-            _gate(
-                f"duplicates/{split}",
-                same.sum(),
-                counts.sum(),
-                options.max_duplicates,
-                what,
-                severity,
-                rows,
-                cure % "duplicates",
-            )
-        )
+        cure = "split by what they share (`data.split_by`) or leave out one of them"
+        own = options, "max_duplicates"
+        gates.append(_gate(f"duplicates/{split}", same.sum(), counts.sum(), own, what, severity, rows, cure))
         if not words:
             continue
         long = words[split].lengths >= MIN_WORDS
@@ -79,9 +69,8 @@ def duplicate_gates(
         ]
         what = f"have a text of at least {MIN_WORDS} words that is nearly one of train"
         severity = options.severity.near_duplicates
-        limit = options.max_near_duplicates
-        cure %= "near_duplicates"
-        gates.append(_gate(f"near_duplicates/{split}", near.sum(), counts.sum(), limit, what, severity, rows, cure))
+        own = options, "max_near_duplicates"
+        gates.append(_gate(f"near_duplicates/{split}", near.sum(), counts.sum(), own, what, severity, rows, cure))
     return gates
 
 
@@ -124,10 +113,10 @@ def conflict_gates(
             rows.append(f"{train.describe(at, label)}; elsewhere {label}={other!r}")
         severity = options.severity.label_conflicts if words is not None else "warn"
         what = f"have another `{label}` than most rows of train that say the same"
-        cure = "mend the labels, leave such rows out, or raise `validation.max_label_conflicts`"
+        cure = "mend the labels or leave such rows out"
         name = f"label_conflicts/{label}" if len(labels) > 1 else "label_conflicts"
-        limit = options.max_label_conflicts
-        gates.append(_gate(name, odd.sum(), counts.sum(), limit, what, severity, rows, cure))
+        own = options, "max_label_conflicts"
+        gates.append(_gate(name, odd.sum(), counts.sum(), own, what, severity, rows, cure))
     return gates
 
 
@@ -213,9 +202,12 @@ def _first_text(types: Mapping[str, str]) -> str:
     return next((name for name, kind in types.items() if kind == "text"), "")
 
 
-def _gate(name, number, of, limit, what, severity, rows, cure) -> Gate:
+def _gate(name, number, of, own, what, severity, rows, cure) -> Gate:
+    """`own` are the options and the name of the one that holds the gate's limit."""
+    options, option = own
+    limit = getattr(options, option)
     share = float(number / max(of, 1))
     why = f"{number:,} of {of:,} rows ({share:.2%}) {what}; allowed is {limit:.2%}."
     if share > limit:
-        why = f"{why[:-1]}: {cure}. E.g. {rows[0]}"
+        why = f"{why[:-1]}: {cure}, or raise `validation.{option}`. E.g. {rows[0]}"
     return Gate(name, share <= limit, share, limit, why, severity, rows)

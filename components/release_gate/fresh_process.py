@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class FreshProcess:
 
     def __init__(self, process: subprocess.Popen, errors: Any, timeout_seconds: float):
         self._process, self._errors, self._timeout_seconds = process, errors, timeout_seconds
+        self._questions, self._answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
         self._late = False
 
     def ask(
@@ -62,9 +63,9 @@ class FreshProcess:
         }
         with self._deadline():
             try:
-                pickle.dump(question, self._process.stdin)  # type: ignore[arg-type]
-                self._process.stdin.flush()  # type: ignore[union-attr]
-                answer = pickle.load(self._process.stdout)  # type: ignore[arg-type]
+                pickle.dump(question, self._questions)
+                self._questions.flush()
+                answer = pickle.load(self._answers)
             except (OSError, EOFError, pickle.UnpicklingError, ValueError):
                 raise QuestionError(self.fault()) from None
         if answer["error"]:

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from rich.text import Text
 
@@ -33,24 +34,25 @@ def shades(words: Sequence[Word]) -> list[float]:
     return [word.weight / full if full > 0 else 0.0 for word in words]
 
 
+def by_feature(words: Sequence[Word]) -> list[tuple[str, list[tuple[str, float, float]]]]:
+    """Each feature with its words, in their order: text without the feature's name, shade, weight."""
+    pairs = zip(words, shades(words), strict=True)
+    return [
+        (feature, [(word.text.removeprefix(f"{feature}="), shade, word.weight) for word, shade in of_feature])
+        for feature, of_feature in groupby(pairs, key=lambda pair: pair[0].feature)
+    ]
+
+
 def shaded(prediction: Prediction) -> Text:
     """The words with a background that grows stronger with attention, each feature on a line of its own.
 
     The weight is not told by colour alone: words above half of the strongest are bold, above a fifth underlined.
     """
-    text = Text()
-    feature = None
-    words = prediction.words
-    for word, shade in zip(words, shades(words), strict=True):
-        if word.feature != feature:
-            if feature is not None:
-                text.append("\n")
-            text.append(f"{word.feature}: ", style="dim")
-            feature = word.feature
-        else:
-            text.append(" ")
-        text.append(word.text.removeprefix(f"{word.feature}="), style=_terminal_style(shade))
-    return text
+    lines = []
+    for feature, words in by_feature(prediction.words):
+        shown = (Text(word, style=_terminal_style(shade)) for word, shade, _ in words)
+        lines.append(Text(f"{feature}: ", style="dim").append_text(Text(" ").join(shown)))
+    return Text("\n").join(lines)
 
 
 def _terminal_style(shade: float) -> str:

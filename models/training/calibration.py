@@ -9,10 +9,10 @@ from scipy.special import logsumexp
 
 from models.input_fn import Split, batches, sorted_rows
 from models.spec import ModelSpec, SingleLabelHead, of_head
+from models.training.loop import EVAL_BATCH_SIZE
 
 _log = logging.getLogger("attention")
 
-_BATCH_SIZE = 256
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
@@ -30,14 +30,17 @@ def calibrate(network: keras.Model, split: Split, spec: ModelSpec) -> dict[str, 
     Returns:
         head → temperature: above 1 the network was too sure, below 1 not sure enough.
     """
-    temperatures = {}
+    heads = [name for name, head in spec.heads.items() if isinstance(head, SingleLabelHead)]
+    layers = {name: network.get_layer(of_head(name, "logits")) for name in heads}
+    if not layers:
+        return {}
     rows = sorted_rows(split.lengths)
-    for name in (name for name, head in spec.heads.items() if isinstance(head, SingleLabelHead)):
-        layer = network.get_layer(of_head(name, "logits"))
-        model = keras.Model(network.inputs, layer.output)
-        features = batches(split, rows, _BATCH_SIZE).map(lambda features, labels: features)
-        temperatures[name] = fit_temperature(model.predict(features, verbose=0), split.labels[name][rows])
-        layer.set_weights([weight / temperatures[name] for weight in layer.get_weights()])
+    features = batches(split, rows, EVAL_BATCH_SIZE).map(lambda features, labels: features)
+    model = keras.Model(network.inputs, {name: layer.output for name, layer in layers.items()})
+    temperatures = {}
+    for name, logits in model.predict(features, verbose=0).items():
+        temperatures[name] = fit_temperature(logits, split.labels[name][rows])
+        layers[name].set_weights([weight / temperatures[name] for weight in layers[name].get_weights()])
         _log.info("Probabilities of `%s` calibrated: temperature %.3f", name, temperatures[name])
     return temperatures
 

@@ -24,7 +24,7 @@ from models.training.state import TrainingState
 
 _log = logging.getLogger("attention")
 
-_EVAL_BATCH_SIZE = 256
+EVAL_BATCH_SIZE = 256
 _XLA_LENGTHS = 32
 """XLA compiles anew for each length, so there must be few."""
 
@@ -106,8 +106,8 @@ def train(
             jit_compile=options.jit_compile,
         )
         model.optimizer.build(model.trainable_variables)
-        eval_batches = shares(eval_split, sorted_rows(eval_split.lengths), _EVAL_BATCH_SIZE)
-        eval_steps = -(-len(eval_split) // _EVAL_BATCH_SIZE)
+        eval_batches = shares(eval_split, sorted_rows(eval_split.lengths), EVAL_BATCH_SIZE)
+        eval_steps = -(-len(eval_split) // EVAL_BATCH_SIZE)
         model.evaluate(eval_batches, steps=1, verbose=0)  # builds the metrics, which a checkpoint holds, too
         writes = strategy.extended.should_checkpoint
         state = TrainingState(model, checkpoint_dir, writes)

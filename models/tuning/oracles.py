@@ -57,7 +57,7 @@ def make_space(spec: ModelSpec, tune: TuneOptions) -> keras_tuner.HyperParameter
     return space
 
 
-class _Lasting:
+class _Lasting(keras_tuner.Oracle):
     """What every strategy gets on top; its trials' own files say where the search stands."""
 
     seconds = float("inf")
@@ -71,32 +71,32 @@ class _Lasting:
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         if self.spent_seconds >= self.seconds:
             return {"status": TrialStatus.STOPPED}
-        answer = super().populate_space(trial_id)  # type: ignore[misc]
-        for each in self.hyperparameters.space:  # type: ignore[attr-defined]
+        answer = super().populate_space(trial_id)
+        for each in self.hyperparameters.space:
             if answer.get("values") and isinstance(each, keras_tuner.engine.hyperparameters.Int):
                 # On a log scale KerasTuner gives the upper end's successor to whom asks for the very end.
                 answer["values"][each.name] = min(answer["values"][each.name], each.max_value)
         return answer
 
     def get_state(self) -> dict[str, Any]:
-        return {**super().get_state(), "spent_seconds": self.spent_seconds}  # type: ignore[misc]
+        return {**super().get_state(), "spent_seconds": self.spent_seconds}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)  # type: ignore[misc]
+        super().set_state(state)
         self.spent_seconds = state["spent_seconds"]
 
     def save(self) -> None:
-        write_whole(self._get_oracle_fname(), self.get_state())  # type: ignore[attr-defined]
+        write_whole(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial: Any) -> None:
-        write_whole(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())  # type: ignore[attr-defined]
+        write_whole(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
 
     def reload(self) -> None:
         """Takes up the trials; those that were begun and not ended are to be made again, all others never."""
-        super().reload()  # type: ignore[misc]
+        super().reload()
         self.trials = dict(sorted(self.trials.items(), key=lambda item: int(item[0])))
         for trial in self.trials.values():
-            self._record_values(trial)  # type: ignore[attr-defined]
+            self._record_values(trial)
         self._retry_queue = [name for name, trial in self.trials.items() if trial.status == TrialStatus.RUNNING]
 
 

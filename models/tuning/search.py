@@ -14,7 +14,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError, FatalError
 
-from models.search_space import SEARCH_KEY, TuneOptions, objective_of, tuned_values, with_values
+from models.search_space import SEARCH_KEY, TuneOptions, objective_of, shown, tuned_values, with_values
 from models.spec import ModelSpec
 from models.tuning.oracles import make_oracle, write_whole
 
@@ -139,11 +139,8 @@ class Search(BaseTuner):
     def _tell(self, trial: Any, outcome: str) -> None:
         values = trial.hyperparameters.values
         epochs = [f"{values[EPOCHS]} epochs"] if EPOCHS in values else []
-        given = [
-            f"{path.partition('.')[2]} {f'{value:.4g}' if isinstance(value, float) else value}"
-            for path, value in tuned_values({"values": values}).items()
-        ]
-        _progress.info("trial %s, %s: %s", self._number(trial), ", ".join(given + epochs), outcome)
+        given = ", ".join([shown(tuned_values({"values": values})), *epochs])
+        _progress.info("trial %s, %s: %s", self._number(trial), given, outcome)
 
 
 def _record(trial: Any) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """The facts of a run as a page of HTML that needs nothing but itself, and as a few lines of Markdown."""
 
 import math
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from deploy.serving.rows import Answer, Word
-from deploy.serving.shading import shades
+from deploy.serving.shading import by_feature
 from pipeline.report.facts import ExampleFact, HeadFact, RunReport, SplitFact
 
 if TYPE_CHECKING:
@@ -64,12 +63,12 @@ def render_summary(report: RunReport) -> str:
 
 
 def template_environment(package: str, autoescape: bool = True) -> "Environment":
-    """Jinja2 over the `templates` of a package, with the pages' style and filters."""
+    """Jinja2 over the `templates` of a package and of this one, with the pages' style and filters."""
     import jinja2
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("pipeline.report")]),
         autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -150,7 +149,6 @@ def _slice_metrics(report: RunReport) -> list[str]:
 
 def _example(example: ExampleFact) -> dict[str, Any]:
     words = [Word(word.text, word.weight, word.feature) for word in example.words]
-    shaded = zip(words, shades(words), strict=True)
     answers = []
     for head, answer in example.answers.items():
         probability = answer.probabilities.get(answer.label or "", math.nan)
@@ -163,8 +161,5 @@ def _example(example: ExampleFact) -> dict[str, Any]:
         "row": example.row,
         "kind": {True: "right", False: "wrong", None: ""}[example.right],
         "answers": answers,
-        "features": [
-            (feature, [(word.text.removeprefix(f"{feature}="), shade, word.weight) for word, shade in of_feature])
-            for feature, of_feature in groupby(shaded, key=lambda pair: pair[0].feature)
-        ],
+        "features": by_feature(words),
     }

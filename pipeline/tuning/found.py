@@ -1,12 +1,11 @@
 """What a search found, as the Tuner left it, and which of the searches of a pipeline counts."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.search_space import SEARCH_KEY, TuneOptions, tuned_values
+from models.search_space import SEARCH_KEY, TuneOptions, shown, tuned_values
 from pipeline.history import History
 
 FILE = "best_hyperparameters.txt"
@@ -44,14 +43,6 @@ class Found:
             f"{len(self.trials)} trials{f', {failed} of them failed' if failed else ''}, best {self.objective} "
             f"{self.score:.4f} with {shown(self.values)}"
         )
-
-
-def shown(values: Mapping[str, Any]) -> str:
-    """`learning_rate 0.0021, hidden_dim 64`."""
-    return ", ".join(
-        f"{path.partition('.')[2]} {f'{value:.4g}' if isinstance(value, float) else value}"
-        for path, value in values.items()
-    )
 
 
 def read(uri: str) -> Found:

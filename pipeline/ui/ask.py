@@ -1,12 +1,11 @@
 """The page that asks a server: a row typed in, answered with its attention, by two versions beside each other."""
 
-from itertools import groupby
 from typing import Any
 
 from aiohttp import web
 
 from deploy.serving.client import AsyncPredictionClient, Prediction, PredictionError
-from deploy.serving.shading import shades
+from deploy.serving.shading import by_feature
 
 MOST_VERSIONS = 2
 TIMEOUT_SECONDS = 10.0
@@ -69,7 +68,6 @@ def _value(name: str, kind: str, text: str) -> str | float | None:
 
 
 def _shown(version: int, prediction: Prediction) -> dict[str, Any]:
-    shaded = zip(prediction.words, shades(prediction.words), strict=True)
     return {
         "version": version,
         "text": str(prediction),
@@ -77,8 +75,5 @@ def _shown(version: int, prediction: Prediction) -> dict[str, Any]:
             sorted(head.probabilities.items(), key=lambda item: -item[1])[:10]
             for head in prediction.heads.values() or [prediction]
         ],
-        "features": [
-            (feature, [(word.text.removeprefix(f"{feature}="), shade, word.weight) for word, shade in words])
-            for feature, words in groupby(shaded, key=lambda pair: pair[0].feature)
-        ],
+        "features": by_feature(prediction.words),
     }
