@@ -78,7 +78,11 @@ class TuneOptions(Options):
             return space
         nested = {group: each for group, each in space.items() if isinstance(each, dict) and "." not in str(group)}
         inner = {f"{group}.{name}": each for group, options in nested.items() for name, each in options.items()}
-        return {**{path: each for path, each in space.items() if path not in nested}, **inner}
+        flat = {path: each for path, each in space.items() if path not in nested}
+        for path, each in inner.items():  # of a range one part may be set anew
+            before = flat.get(path)
+            flat[path] = {**before, **each} if isinstance(before, dict) and isinstance(each, dict) else each
+        return flat
 
 
 class Tunable(Protocol):

@@ -307,3 +307,10 @@ def test_a_search_is_part_of_a_config():
     parse(override(SMALL, ["tune.space={model.hidden_dim: [60, 30], model.num_heads: [5, 6]}"]))  # 64 is not among them
     other = parse(override({**SMALL, "tune": {"space": space}}, ["tune.space.model.hidden_dim=[16]"]))
     assert other.tune.space["model.hidden_dim"] == [16]
+
+
+def test_one_part_of_a_searched_range_can_be_set_anew():
+    space = {"train.learning_rate": {"min": 1e-4, "max": 1e-2, "scale": "log"}}
+    config = parse(override({**SMALL, "tune": {"space": space}}, ["tune.space.train.learning_rate.max=0.1"]))
+    (searched,) = config.tune.space.values()
+    assert (searched.min, searched.max, searched.scale) == (1e-4, 0.1, "log")
