@@ -72,7 +72,11 @@ def test_an_empty_file_has_no_units(tmp_path, content):
         ("a.jsonl", b'{"text": 1}\n', r"`a.jsonl` has no column `label`"),
         ("a.jsonl", b'[{"text": 1}]\n', r"is one JSON array; one object a line"),
         ("a.parquet", b"PAR1 but not really", r"`a.parquet` is damaged"),
-        ("a.csv.gz", gzip.compress(CSV.encode() * 1000)[:-20], r"`.*a.csv.gz` is damaged or cut off: its gzip data"),
+        (
+            "a.csv.gz",
+            gzip.compress(CSV.encode() * 1000, mtime=0)[:-20],
+            r"`.*a.csv.gz` is damaged or cut off: its gzip data",
+        ),
         ("a.csv.xz", lzma.compress(CSV.encode() * 1000)[:-40], r"is damaged or cut off: its xz data"),
         ("a.csv.bz2", bz2.compress(CSV.encode())[:-4], r"is damaged or cut off: its bz2 data"),
     ],
