@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import zipfile
 from typing import Any
 
 import keras
@@ -62,22 +63,17 @@ class TrainingState:
 
     def save(self) -> None:
         """Writes the checkpoint; a kill at any time leaves the last complete one."""
-        groups = {
-            **{name: [np.asarray(variable) for variable in group] for name, group in self._variables().items()},
-            "metric": [np.asarray(variable) for variable in self._model.metrics_variables],
-            "best": self._best_weights,
-        }
+        metrics = [np.asarray(variable) for variable in self._model.metrics_variables]
         if not self._writes:  # the metrics are a sum over all processes, so each has to ask for them
             return
-        arrays: dict[str, Any] = {
-            f"{name}_{i}": array for name, group in groups.items() for i, array in enumerate(group)
-        }
-        progress = {"epoch": self.epoch, "step": self.step, "curve": self.curve}
-        buffer = io.BytesIO()
-        np.savez(buffer, progress=np.array(json.dumps(progress)), **arrays)
+        groups = {**self._variables(), "metric": metrics, "best": self._best_weights}
+        progress = json.dumps({"epoch": self.epoch, "step": self.step, "curve": self.curve})
         tf.io.gfile.makedirs(os.path.dirname(self._path))
-        with tf.io.gfile.GFile(f"{self._path}.tmp", "wb") as file:
-            file.write(buffer.getvalue())
+        with tf.io.gfile.GFile(f"{self._path}.tmp", "wb") as file, zipfile.ZipFile(_Stream(file), "w") as archive:
+            _write(archive, "progress", np.array(progress))
+            for name, group in groups.items():
+                for i, array in enumerate(group):
+                    _write(archive, f"{name}_{i}", np.asarray(array))
         tf.io.gfile.rename(f"{self._path}.tmp", self._path, overwrite=True)
 
     def restore(self) -> bool:
@@ -107,6 +103,27 @@ class TrainingState:
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {"variable": self._model.variables, "optimizer": self._model.optimizer.variables}
+
+
+class _Stream(io.RawIOBase):
+    """A file of TensorFlow's as `zipfile` wants one: it cannot seek."""
+
+    def __init__(self, file: tf.io.gfile.GFile):
+        super().__init__()
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._file.write(bytes(data))
+        return len(data)
+
+
+def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """As `np.savez` does, which holds all arrays at once."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _group(arrays: Any, name: str) -> list[np.ndarray]:
