@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from models.input_fn import Split, batches, sorted_rows
 from models.spec import ModelSpec, SingleLabelHead, of_head
-from models.training.loop import EVAL_BATCH_SIZE
+from models.training.loop import EVAL_BATCHES
 
 _log = logging.getLogger("attention")
 
@@ -35,7 +35,7 @@ def calibrate(network: keras.Model, split: Split, spec: ModelSpec) -> dict[str, 
     if not layers:
         return {}
     rows = sorted_rows(split.lengths)
-    features = batches(split, rows, EVAL_BATCH_SIZE).map(lambda features, labels: features)
+    features = batches(split, rows, EVAL_BATCHES * spec.train.batch_size).map(lambda features, labels: features)
     model = keras.Model(network.inputs, {name: layer.output for name, layer in layers.items()})
     temperatures = {}
     for name, logits in model.predict(features, verbose=0).items():

@@ -24,7 +24,8 @@ from models.training.state import TrainingState
 
 _log = logging.getLogger("attention")
 
-EVAL_BATCH_SIZE = 256
+EVAL_BATCHES = 4
+"""Rows of an eval batch over those of a train batch: without gradients so many fit where training fits."""
 _XLA_LENGTHS = 32
 """XLA compiles anew for each length, so there must be few."""
 
@@ -106,8 +107,9 @@ def train(
             jit_compile=options.jit_compile,
         )
         model.optimizer.build(model.trainable_variables)
-        eval_batches = shares(eval_split, sorted_rows(eval_split.lengths), EVAL_BATCH_SIZE)
-        eval_steps = -(-len(eval_split) // EVAL_BATCH_SIZE)
+        eval_batch_size = EVAL_BATCHES * options.batch_size
+        eval_batches = shares(eval_split, sorted_rows(eval_split.lengths), eval_batch_size)
+        eval_steps = -(-len(eval_split) // eval_batch_size)
         model.evaluate(eval_batches, steps=1, verbose=0)  # builds the metrics, which a checkpoint holds, too
         writes = strategy.extended.should_checkpoint
         state = TrainingState(model, checkpoint_dir, writes)
