@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
 
-from deploy.serving.plan import Plan
+from deploy.serving.plan import Plan, of_head
 from deploy.serving.predict import DEFAULT_SIGNATURE
 from deploy.serving.status import FailedPreconditionError, InvalidArgumentError, UnimplementedError
 from deploy.serving.tensors import Array, element_type_of
@@ -35,8 +35,8 @@ def classify(model_name: str, version: int, signatures: Mapping[str, Any], reque
         _fill_classes(signature, len(batch), dict(zip(output_names, outputs, strict=True)), response.result)
         return response
 
-    aliases = [alias for alias in ("classes", "scores") if alias in signature.outputs]
-    return Plan({input_name: batch}, output_names, respond, aliases)
+    aliases = _aliases(signature_name, signature)
+    return Plan({input_name: batch}, output_names, respond, [aliases[name] for name in output_names])
 
 
 def regress(model_name: str, version: int, signatures: Mapping[str, Any], request: Any) -> Plan:
@@ -55,7 +55,8 @@ def regress(model_name: str, version: int, signatures: Mapping[str, Any], reques
         _fill_values(signature, len(batch), dict(zip(output_names, outputs, strict=True)), response.result)
         return response
 
-    return Plan({input_name: batch}, output_names, respond)
+    aliases = _aliases(signature_name, signature)
+    return Plan({input_name: batch}, output_names, respond, [aliases[name] for name in output_names])
 
 
 def multi_inference(version: int, signatures: Mapping[str, Any], request: Any) -> Plan:
@@ -66,7 +67,7 @@ def multi_inference(version: int, signatures: Mapping[str, Any], request: Any) -
     """
     model_name = input_name = ""
     seen: list[str] = []
-    fetches: set[str] = set()
+    aliases: dict[str, str] = {}
     for task in request.tasks:
         if not task.model_spec.name:
             raise InvalidArgumentError("Found ModelSpec with an empty model name.")
@@ -88,9 +89,10 @@ def multi_inference(version: int, signatures: Mapping[str, Any], request: Any) -
         input_name = input_name or task_input
         if task_input != input_name:
             raise InvalidArgumentError("Input tensor must be the same for all Signatures.")
-        fetches.update(outputs)
+        named = _aliases(signature_name, signatures[signature_name])
+        aliases |= {name: named[name] for name in outputs}
 
-    names = sorted(fetches)
+    names = sorted(aliases)
     batch = serialized_examples(request.input)
 
     def respond(outputs: Sequence[Array]) -> Any:
@@ -105,7 +107,7 @@ def multi_inference(version: int, signatures: Mapping[str, Any], request: Any) -
             _fill_spec(result.model_spec, model_name, version, signature_name)
         return response
 
-    return Plan({input_name: batch}, names, respond)
+    return Plan({input_name: batch}, names, respond, [aliases[name] for name in names])
 
 
 def serialized_examples(examples: Any) -> Array:
@@ -142,6 +144,11 @@ def _signature(signatures: Mapping[str, Any], model_spec: Any, method: str, kind
         raise InvalidArgumentError(f"No signature was found with the name: {name}")
     _check_method(signatures[name], method, kind)
     return name, signatures[name]
+
+
+def _aliases(signature_name: str, signature: Any) -> dict[str, str]:
+    """Tensor names → names of the outputs, with their head before them."""
+    return {info.name: of_head(signature_name, alias) for alias, info in signature.outputs.items()}
 
 
 def _check_method(signature: Any, method: str, kind: str) -> None:

@@ -33,6 +33,10 @@ class Counter:
         with self._lock:
             self._values[key] = self._values.get(key, 0) + count
 
+    def has(self, **labels: str) -> bool:
+        """Whether anything was counted under exactly these labels, in this order."""
+        return tuple(labels.items()) in self._values
+
     def values_of(self, name: str, /, **labels: str) -> set[str]:
         """The values that a label has been counted under, together with these others."""
         with self._lock:

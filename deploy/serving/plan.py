@@ -7,6 +7,20 @@ from typing import Any
 from deploy.serving.session import Runner
 from deploy.serving.tensors import Array
 
+_OF_ONE_HEAD = ("classify_", "regress_")
+
+
+def of_head(signature_name: str, alias: str) -> str:
+    """Name of an output with its head before it, also where the signature says that and not the output.
+
+    >>> of_head("classify_stars", "scores"), of_head("classify", "scores"), of_head("explain", "stars_label")
+    ('stars_scores', 'scores', 'stars_label')
+    """
+    for start in _OF_ONE_HEAD:
+        if signature_name.startswith(start):
+            return f"{signature_name.removeprefix(start)}_{alias}"
+    return alias
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -22,7 +36,7 @@ class Plan:
     respond: Callable[[Sequence[Array]], Any]
     """Makes the response of the fetched tensors, in order; raises ServingError if they do not fit the call."""
     aliases: Sequence[str] = ()
-    """Names of the fetched tensors in the signature, in order; none where several signatures are asked at once."""
+    """Names of the fetched tensors in the signature, in order, with their head before them: see `of_head`."""
 
     def run(self, runner: Runner) -> Any:
         """The response, from a runner that is asked for nothing else.

@@ -5,7 +5,7 @@ from typing import Any
 
 from tensorflow_serving.apis import predict_pb2
 
-from deploy.serving.plan import Plan
+from deploy.serving.plan import Plan, of_head
 from deploy.serving.session import INFERENCE_METHODS
 from deploy.serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
 from deploy.serving.tensors import Array, fill_proto, to_array
@@ -54,7 +54,8 @@ def predict(model_name: str, version: int, signatures: Mapping[str, Any], reques
             fill_proto(output, response.outputs[alias])
         return response
 
-    return Plan(feeds, [signature.outputs[alias].name for alias in aliases], respond, aliases)
+    fetches = [signature.outputs[alias].name for alias in aliases]
+    return Plan(feeds, fetches, respond, [of_head(name, alias) for alias in aliases])
 
 
 def _feeds(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:

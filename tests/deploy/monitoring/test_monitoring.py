@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -33,11 +34,14 @@ def shown():
     metrics.record_runtime("m", "Predict", 0.1)
     metrics.record_queuing("pool", 0.1)
     metrics.record_batch("m", 1, 8)
-    labels = {"model_name": "m", "version": "1"}
-    metrics.answers.label_count.add(1, **labels, label="yes")
-    metrics.answers.confidence.observe(0.5, **labels)
-    metrics.answers.token_count.add(1, **labels)
-    metrics.answers.unknown_token_count.add(1, **labels)
+    outputs = {
+        "label": np.array([b"yes"], object),
+        "probabilities": np.array([[0.5]], np.float32),
+        "price_value": np.array([9.5], np.float32),
+        "tokens": np.array([[b"a"]], object),
+        "token_features": np.array([[b"t"]], object),
+    }
+    metrics.answers.record("m", 1, list(outputs), list(outputs.values()))
     found = {"up": {"job", "instance"}}
     for line in metrics.page().splitlines():
         if not line.startswith("#"):

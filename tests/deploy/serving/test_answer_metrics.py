@@ -3,10 +3,11 @@ import re
 import shutil
 
 import numpy as np
+import pytest
 import requests
 
 from deploy.serving import answer_metrics
-from deploy.serving.answer_metrics import AnswerMetrics
+from deploy.serving.answer_metrics import AnswerMetrics, split_label
 from deploy.serving.client import PredictionClient
 from deploy.serving.metric_types import page_of
 from tests.deploy.serving.running_server import wait_until
@@ -28,14 +29,72 @@ def test_labels_confidence_and_unknown_tokens_are_counted_per_version():
     tokens, features = texts([b"good", b"[UNK]"], [b"[UNK]", b""]), texts([b"t", b"t"], [b"t", b""])
     metrics.record("m", 3, ["tokens", "token_features"], [tokens, features])
     lines = page(metrics)
-    assert ':attention:serving:label_count{model_name="m",version="3",label="yes"} 2' in lines
-    assert ':attention:serving:label_count{model_name="m",version="3",label="no"} 1' in lines
-    assert ':attention:serving:label_count{model_name="m",version="4",label="b"} 1' in lines
-    assert ':attention:serving:confidence_bucket{model_name="m",version="3",le="0.65"} 0' in lines
-    assert ':attention:serving:confidence_bucket{model_name="m",version="3",le="0.7"} 1' in lines
-    assert ':attention:serving:confidence_count{model_name="m",version="3"} 2' in lines
+    assert ':attention:serving:label_count{model_name="m",version="3",head="label",label="yes"} 2' in lines
+    assert ':attention:serving:label_count{model_name="m",version="3",head="label",label="no"} 1' in lines
+    assert ':attention:serving:label_count{model_name="m",version="4",head="label",label="b"} 1' in lines
+    assert ':attention:serving:confidence_bucket{model_name="m",version="3",head="label",le="0.65"} 0' in lines
+    assert ':attention:serving:confidence_bucket{model_name="m",version="3",head="label",le="0.7"} 1' in lines
+    assert ':attention:serving:confidence_count{model_name="m",version="3",head="label"} 2' in lines
     assert ':attention:serving:token_count{model_name="m",version="3"} 3' in lines
     assert ':attention:serving:unknown_token_count{model_name="m",version="3"} 2' in lines
+
+
+def test_each_head_is_counted_by_itself():
+    metrics = AnswerMetrics()
+    outputs = {
+        "price_value": np.array([12.5, -0.3, math.nan], np.float32),
+        "stars_label": texts(b"4", b"4", b"5"),
+        "stars_probabilities": np.array([[0.6, 0.4], [0.8, 0.2], [0.3, 0.7]], np.float32),
+        "stars_classes": texts([b"4", b"5"], [b"4", b"5"], [b"4", b"5"]),
+        "topics_label": texts(b"price, size", b"", b"size"),
+        "topics_probabilities": np.array([[0.9, 0.1, 0.6], [0.2, 0.3, 0.1], [0.1, 0.4, 0.8]], np.float32),
+        "topics_classes": texts(*[[b"price", b"siz", b"size"]] * 3),
+    }
+    metrics.record("m", 1, list(outputs), list(outputs.values()))
+    lines = page(metrics)
+    for head, label, count in (
+        *(("stars", "4", 2), ("stars", "5", 1)),
+        *(("topics", "price", 1), ("topics", "size", 2), ("topics", "(none)", 1)),
+    ):
+        assert (
+            f':attention:serving:label_count{{model_name="m",version="1",head="{head}",label="{label}"}} {count}'
+            in lines
+        )
+    assert sum("label_count{" in line for line in lines) == 5
+    # Of topics 0.9 and 0.6, nothing at all by 1 - 0.3, and 0.8.
+    topics = {
+        line.partition(" ")[0][-5:-2]: line for line in lines if "confidence_bucket" in line and '"topics"' in line
+    }
+    assert [topics[limit][-1] for limit in ("0.5", ".65", "0.7", "0.8", ".85", ".95")] == ["0", "1", "2", "2", "3", "4"]
+    value = ':attention:serving:value_{}{{model_name="m",version="1",head="price"{}}} {}'
+    for kind, limit, shown in (
+        *(
+            ("bucket", ',le="-0.5"', 0),
+            ("bucket", ',le="-0.2"', 1),
+            ("bucket", ',le="10"', 1),
+            ("bucket", ',le="20"', 2),
+        ),
+        *(("bucket", ',le="+Inf"', 2), ("count", "", 2), ("sum", "", 12.2)),
+    ):
+        assert value.format(kind, limit, shown) in lines
+
+
+@pytest.mark.parametrize(
+    ("label", "held"),
+    [
+        (b"a|b|c", [b"a", b"b", b"c"]),
+        (b"aa|c", [b"aa", b"c"]),
+        (b"a - b", [b"a", b"b"]),
+        (b"b|a", []),
+        (b"a|x", []),
+        (b"a", []),
+        (b"", []),
+    ],
+)
+def test_a_label_of_several_classes_is_taken_apart(label, held):
+    classes = [b"a", b"aa", b"b", b"c"]
+    scores = [0.9 if name in held else 0.1 * place for place, name in enumerate(classes)]
+    assert split_label(label, classes, scores) == held
 
 
 def test_outputs_of_other_models_are_passed_over():
@@ -53,8 +112,8 @@ def test_labels_without_end_do_not_make_a_page_without_end(monkeypatch):
         metrics.record("m", 1, ["label"], [texts(b"%d" % number, b"0")])
     lines = [line for line in page(metrics) if line.startswith(":attention:serving:label_count")]
     assert len(lines) == 6
-    assert ':attention:serving:label_count{model_name="m",version="1",label="…"} 45' in lines
-    assert ':attention:serving:label_count{model_name="m",version="1",label="0"} 51' in lines
+    assert ':attention:serving:label_count{model_name="m",version="1",head="label",label="…"} 45' in lines
+    assert ':attention:serving:label_count{model_name="m",version="1",head="label",label="0"} 51' in lines
 
 
 def test_a_version_that_is_gone_is_shown_once_more(start, exported, tmp_path):

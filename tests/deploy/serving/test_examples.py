@@ -2,11 +2,13 @@
 
 import pytest
 from google.protobuf import text_format
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     regression_pb2,
 )
 
+from deploy.serving.examples import classify, multi_inference, regress
 from tests.deploy.serving.grpc_requests import (
     CLASSIFY,
     REGRESS,
@@ -151,6 +153,21 @@ def test_heads_with_different_inputs_are_not_run_together(served):
         "INVALID_ARGUMENT",
         "Input tensor must be the same for all Signatures.",
     )
+
+
+def test_each_output_is_known_by_its_head(exported):
+    saved = saved_model_pb2.SavedModel.FromString((exported / "numbers" / "saved_model.pb").read_bytes())
+    defined = saved.meta_graphs[0].signature_def
+    defined["regress"].inputs["inputs"].CopyFrom(defined["classify"].inputs["inputs"])
+    signatures = {"classify_stars": defined["classify"], "regress_price": defined["regress"]}
+    tasks = [
+        ("name: 'numbers' signature_name: 'classify_stars'", CLASSIFY),
+        ("name: 'numbers' signature_name: 'regress_price'", REGRESS),
+    ]
+    assert sorted(multi_inference(1, signatures, multi(*tasks)).aliases) == ["price_outputs", "stars_scores"]
+    for call, (spec, _), alias in zip((classify, regress), tasks, ("stars_scores", "price_outputs"), strict=True):
+        request = examples_request(classification_pb2.ClassificationRequest, spec, example(x=1.0))
+        assert call("numbers", 1, signatures, request).aliases == [alias]
 
 
 def test_multi_inference_answers_each_task(served):
