@@ -74,8 +74,11 @@ def predict_table(
     from components.example_gen.errors import InputDataError
     from components.pusher.versions import version_dirs
     from pipeline import release
-    from pipeline.beam import pipeline_args
+    from pipeline.beam import checks
+    from pipeline.beam.arguments import pipeline_args
+    from pipeline.beam.choice import settle
 
+    checks.check(config, workspace, [table, str(output)])
     versions = version_dirs(workspace.serving(config.name))
     version = version or release.live_version(config, workspace)
     if version not in versions:
@@ -89,7 +92,8 @@ def predict_table(
     _claim(output, _fingerprint(units, task, version))
     waiting = [(index, unit) for index, unit in enumerate(units) if not os.path.exists(report_path(task, index))]
     if waiting:
-        with beam.Pipeline(options=PipelineOptions(pipeline_args(config.beam))) as pipeline:
+        runner = settle(config.beam, {unit.path for _, unit in waiting})
+        with beam.Pipeline(options=PipelineOptions(pipeline_args(runner))) as pipeline:
             _ = (
                 pipeline
                 | "CreateUnits" >> beam.Create(waiting)

@@ -30,9 +30,9 @@ from models.spec import (
     TextOptions,
     TrainOptions,
 )
+from pipeline.beam.options import AnyBeam, AutoBeam
 from pipeline.config_faults import describe
 from pipeline.config_groups import (
-    BeamConfig,
     DataConfig,
     EvaluationConfig,
     MetadataConfig,
@@ -78,7 +78,7 @@ class PipelineConfig(Options):
     push: PushConfig = PushConfig()
     release: ReleaseConfig = ReleaseConfig()
     serving: ServingConfig = ServingConfig()
-    beam: BeamConfig = BeamConfig()
+    beam: AnyBeam = AutoBeam()
     metadata: MetadataConfig = MetadataConfig()
     schedule: ScheduleOptions = ScheduleOptions()
     kubeflow: KubeflowConfig = KubeflowConfig()
@@ -97,6 +97,12 @@ class PipelineConfig(Options):
         if model["encoder"] == "bert" and isinstance(train, dict):
             train = {**BERT_RECIPE, **train}
         return {**raw, "model": model, "train": train}
+
+    @field_validator("beam", mode="before")
+    @classmethod
+    def _runner(cls, beam: Any) -> Any:
+        """Without a runner the size of the input chooses."""
+        return {"runner": "auto", **beam} if isinstance(beam, dict) else beam
 
     @field_validator("features", mode="before")
     @classmethod
@@ -376,6 +382,7 @@ def json_schema() -> dict[str, Any]:
     heads = schema["properties"]["heads"]
     heads["additionalProperties"] = {"anyOf": [heads["additionalProperties"], {"enum": list(LABEL_TYPES)}]}
     schema["required"].remove("heads")
-    model = schema["properties"]["model"]
-    model["anyOf"] = model.pop("oneOf")  # without its `encoder` a model may be any of them
+    for name in ("model", "beam"):
+        group = schema["properties"][name]
+        group["anyOf"] = group.pop("oneOf")  # without its `encoder` or `runner` it may be any of them
     return schema

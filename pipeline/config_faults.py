@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from models.spec import LABEL_TYPES
+from pipeline.beam.options import RUNNERS
 
 
 def describe(fault: Any, settings: Callable[[], Iterable[str]]) -> list[str]:
@@ -26,6 +27,7 @@ def describe(fault: Any, settings: Callable[[], Iterable[str]]) -> list[str]:
         del path[1]
     if len(path) > 3 and path[:2] == ["tune", "space"]:  # … whether it is a range
         del path[3]
+    runner = path.pop(1) if len(path) > 1 and path[0] == "beam" and path[1] in RUNNERS else ""
     where = ".".join(path)
     told = fault["type"] == "missing" or "Received" in fault["msg"]
     received = "" if told else f" Received: {_short(fault['input'])}."
@@ -34,7 +36,15 @@ def describe(fault: Any, settings: Callable[[], Iterable[str]]) -> list[str]:
         "extra_forbidden": "is not a setting that is known here",
     }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     meant = _meant(path[-1], settings()) if fault["type"] == "extra_forbidden" else ""
+    if runner and fault["type"] == "extra_forbidden":
+        text, meant = f"is not a setting of `beam.runner: {runner}`", _runners_with(path[-1]) or meant
     return [f"`{where}`: {text.rstrip('.')}.{received}{meant}"]
+
+
+def _runners_with(name: str) -> str:
+    """The runners whose setting it is."""
+    found = [runner for runner, options in RUNNERS.items() if name in options.model_fields]
+    return f" It is one of {', '.join(found)}." if found else ""
 
 
 def _meant(name: str, settings: Iterable[str]) -> str:

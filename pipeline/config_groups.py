@@ -123,11 +123,6 @@ class ServingConfig(Options):
     rest_api_port: int = Field(8501, ge=0, le=65535, description="REST; 0: any free port.")
 
 
-class BeamConfig(Options):
-    runner: Literal["direct", "processes"] = Field("direct", description="In memory, or one process per worker.")
-    workers: int = Field(1, ge=1, description="Workers of `processes`.")
-
-
 class MetadataConfig(Options):
     type: Literal["sqlite", "mysql", "postgresql"] = "sqlite"
     host: str = "127.0.0.1"

@@ -10,6 +10,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.baseline_model.component import BaselineModel
 from components.data_gate.component import DataGate
 from components.example_gen.component import ExampleGen
+from components.example_gen.files import matching_files
 from components.example_gen.inputs import resolve_inputs
 from components.pusher import versions
 from components.pusher.component import Pusher
@@ -17,7 +18,10 @@ from components.release_gate.component import ReleaseGate
 from components.schema_gen.component import SchemaGen
 from models.search_space import TUNE_KEY
 from models.spec import SPEC_KEY, BertOptions, ExplainOptions
-from pipeline import assets, beam, evaluation, spans
+from pipeline import assets, evaluation, spans
+from pipeline.beam.arguments import pipeline_args
+from pipeline.beam.choice import settle
+from pipeline.beam.options import AnyBeam, AutoBeam, DirectBeam
 from pipeline.config import PipelineConfig
 from pipeline.tuning.found import IMPORTER, OUTPUTS, TUNER
 from pipeline.workspace import Workspace
@@ -182,7 +186,7 @@ def create_pipeline(
         components=nodes,
         enable_cache=enable_cache,
         metadata_connection_config=metadata_connection_config,
-        beam_pipeline_args=beam.pipeline_args(config.beam),
+        beam_pipeline_args=pipeline_args(_settled_beam(config, at_run_time)),
     )
 
 
@@ -191,6 +195,16 @@ def _example_gen(config: PipelineConfig, workspace: Workspace, must_exist: bool)
     return ExampleGen(
         input_base=input_base, inputs=patterns, options=config.example_gen_options(str(workspace.quarantine))
     )
+
+
+def _settled_beam(config: PipelineConfig, at_run_time: bool) -> AnyBeam:
+    """The runner; where the table is not seen yet, `auto` is in memory."""
+    if not isinstance(config.beam, AutoBeam):
+        return config.beam
+    if at_run_time:
+        return DirectBeam()
+    base, patterns = resolve_inputs(spans.with_files(config).data.input)
+    return settle(config.beam, [path for _, each in patterns for path in matching_files(f"{base}/{each}")])
 
 
 def _with_local_preset(config: PipelineConfig) -> tuple[PipelineConfig, str]:

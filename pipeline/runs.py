@@ -15,6 +15,7 @@ from rich.markup import escape
 from components.example_gen.errors import InputDataError
 from deploy.serving.model_config_file import RolloutError
 from pipeline import run_end
+from pipeline.beam import checks as beam_checks
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
@@ -100,8 +101,13 @@ def _run(
         told = f"`track` needs a package that is not here: pip install 'attention-pipeline[{extras}]'."
         console.say(f"[red]failed[/]: {escape(told)}")
         return _nothing(told) | {"exit_code": EXIT_USAGE}
-    with console.step("starting TensorFlow and TFX"):
-        from pipeline import local_runner
+    try:
+        beam_checks.check(config, workspace)
+        with console.step("starting TensorFlow and TFX"):
+            from pipeline import local_runner
+    except ConfigError as error:
+        console.say(f"[red]failed[/]: {escape(str(error))}")
+        return _nothing(str(error)) | {"exit_code": EXIT_USAGE}
     try:
         result = local_runner.run(config, workspace, console, run_id, cache, stopped, overrules, tune).as_json()
     except local_runner.StepFailedError as error:

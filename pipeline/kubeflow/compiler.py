@@ -116,6 +116,11 @@ def _faults(config: PipelineConfig, kubeflow: KubeflowConfig, workspace: Workspa
             yield f"`data.input` must be an address or lie on a volume of `kubeflow.volumes`. Received: {path!r}."
     if config.schema_file and not kubeflow.is_mounted(config.schema_file):
         yield f"`schema_file` must lie on a volume of `kubeflow.volumes`. Received: {config.schema_file!r}."
+    if config.beam.runner not in ("auto", "direct", "processes"):
+        yield (
+            f"`beam.runner: {config.beam.runner}`: Kubeflow keeps a step's artifacts on its pod's own disk, which "
+            "workers elsewhere do not see; take processes, and give the steps cores (`kubeflow.steps`)."
+        )
     if config.push.label:
         yield (
             f"`push.label: {config.push.label}` asks the servers what is stable, and steps in a cluster cannot; leave "
