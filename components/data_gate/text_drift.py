@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from components.data_gate.words import Profile, Words, divergence, length_histogram, unseen_share
+from components.data_gate.words import Profile, Words, length_histogram, unseen_share
 from components.gates import Gate
+from components.measures import jensen_shannon_divergence
 from components.schema_gen.options import ValidationOptions
 
 
@@ -34,7 +35,7 @@ def text_drift_gates(
             continue
         rows = int((texts.lengths > 0).sum())
         noise = options.noise_allowance / max(min(rows, profile.texts), 1) ** 0.5
-        value = divergence(length_histogram(texts), np.array(profile.lengths)) if rows else 1.0
+        value = jensen_shannon_divergence(length_histogram(texts), np.array(profile.lengths)) if rows else 1.0
         limit = options.drift.text_length + noise
         why = (
             f"Jensen-Shannon divergence of the numbers of words in a text between the train splits of this run "

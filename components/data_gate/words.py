@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,17 +129,6 @@ def unseen_share(words: Words, profile: Profile) -> tuple[float, list[str]]:
     new = np.where(known, 0, counts)
     most = [at for at in np.argsort(-new, kind="stable")[:5] if new[at]]
     return float(new.sum() / max(len(words.ids), 1)), words.vocabulary.take(pa.array(most, pa.int64())).to_pylist()
-
-
-def divergence(these: np.ndarray, those: np.ndarray) -> float:
-    """Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common): Lin 1991, eq. 4.1."""
-    p, q = these / max(these.sum(), 1), those / max(those.sum(), 1)
-    middle = (p + q) / 2
-
-    def entropy(shares: np.ndarray) -> float:
-        return -math.fsum(share * math.log2(share) for share in shares if share > 0)
-
-    return max(entropy(middle) - (entropy(p) + entropy(q)) / 2, 0.0)
 
 
 def write_profiles(path: Path, profiles: Mapping[str, Profile]) -> None:

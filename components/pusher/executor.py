@@ -15,6 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 from typing_extensions import override
 
+from components.answer_record import ANSWERS_FILE
 from components.gates import BLESSED_PROPERTY, EVALUATOR_GATE, overruled_of, read_gates
 from components.pusher import install, versions
 from components.pusher.content_hash import content_hash
@@ -145,6 +146,10 @@ def _write_release(release_dir: Path, input_dict: dict[str, list[types.Artifact]
         profile = Path(blessing.uri, versions.TEXT_PROFILE_FILE)
         if profile.exists():
             shutil.copyfile(profile, release_dir / versions.TEXT_PROFILE_FILE)
+    for blessing in input_dict[INFRA_BLESSING_KEY]:
+        answers = Path(blessing.uri, ANSWERS_FILE)
+        if blessing.uri and answers.exists():
+            shutil.copyfile(answers, release_dir / ANSWERS_FILE)
     overruled = _overruled(input_dict)
     if overruled:
         record = {**record, "overruled": overruled}

@@ -44,7 +44,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `gates.json`, `metrics.json`, `replay.json`, `ops.json`, `deletion.json`, `examples.json`; blesses.
+        """Writes `gates.json`, `metrics.json`, and what `judge` writes; blesses.
 
         Args:
             input_dict: `model`, `examples`, `evaluation`, `model_blessing`, one each; `baseline_model` and `model_run`,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.answer_record import UNKNOWN_TOKEN, AnswerRecord, head_answers
 from components.gates import Gate
 from components.release_gate.cost import cost_gates
 from components.release_gate.explained_rows import write_explained
@@ -78,7 +79,7 @@ def judge(
     Args:
         candidate: what is judged.
         by_slice: slice → metrics over the whole test split; all rows are `""`. None: measure them on the rows asked.
-        directory: gets `replay.json`, `ops.json`, `deletion.json` and `examples.json`.
+        directory: gets `replay.json`, `ops.json`, `deletion.json`, `examples.json` and `answers.json`.
         options: limits, heads, features.
     """
     limits = options.gates
@@ -134,12 +135,24 @@ def _ask(
         gates += attention_gates(model, sample, explained, directory, limits.attention)
         if set(explained) >= EXPLAINED:
             write_explained(sample, explained, ours, directory / EXAMPLES_FILE)
+            _record(ours, explained).write(directory)
     except QuestionError as error:
         why = f"The model could not be asked about {sample.num_rows:,} rows of the test split: {error}."
         gates.append(Gate("answers", False, None, None, why))
         return
     _compare(process, candidate, sample, ours, options, verdict)
     _logger.info("ReleaseGate asked about %s rows of the test split", f"{sample.num_rows:,}")
+
+
+def _record(answers: Mapping[str, Answers], explained: Mapping[str, np.ndarray]) -> AnswerRecord:
+    """The answers as they are counted of a version in service."""
+    tokens = explained["tokens"][explained["token_features"] != b""]
+    return AnswerRecord(
+        rows=len(explained["tokens"]),
+        heads={name: head_answers(each.labels, each.scores) for name, each in answers.items() if not each.is_number},
+        tokens=len(tokens),
+        unknown_tokens=int((tokens == UNKNOWN_TOKEN).sum()),
+    )
 
 
 def _measured(

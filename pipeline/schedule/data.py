@@ -1,15 +1,18 @@
 """What the input holds now: files with size and time, and their rows; so that new data is known without reading old."""
 
 import os
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from components.example_gen.errors import InputDataError
 from components.example_gen.files import is_remote, matching_files
-from components.example_gen.inputs import resolve_inputs
+from components.example_gen.inputs import Paths, resolve_inputs
 from components.example_gen.plan import data_files, plan_file
 from components.example_gen.units import read_unit
 from pipeline.config import PipelineConfig
+
+CLOCK_SKEW_SECONDS = 3600.0
 
 
 class FileMark(BaseModel):
@@ -41,14 +44,28 @@ def look(config: PipelineConfig) -> Files:
     Raises:
         InputDataError: nothing is there.
     """
-    base, patterns = resolve_inputs(config.data.input)
+    files, first = _matching(config.data.input)
+    if not files:
+        raise InputDataError(f"No data file matches `{first}`.")
+    return files
+
+
+def files_of(paths: Paths) -> Files:
+    """The files of some paths; there may be none."""
+    try:
+        return _matching(paths)[0]
+    except InputDataError:
+        return {}
+
+
+def _matching(paths: Any) -> tuple[Files, str]:
+    """The files, and the first of the patterns."""
+    base, patterns = resolve_inputs(paths)
     files: Files = {}
     for _, pattern in patterns:
         for path in data_files(matching_files(os.path.join(base, pattern))):
             files[path] = _mark(path)
-    if not files:
-        raise InputDataError(f"No data file matches `{os.path.join(base, patterns[0][1])}`.")
-    return dict(sorted(files.items()))
+    return dict(sorted(files.items())), os.path.join(base, patterns[0][1])
 
 
 def _mark(path: str) -> FileMark:

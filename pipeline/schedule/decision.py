@@ -2,18 +2,22 @@
 
 import datetime
 from dataclasses import dataclass
+from pathlib import Path
 
 from components.example_gen.errors import InputDataError
+from components.pusher.versions import RELEASE_DIR
+from deploy.serving.model_config_file import RolloutError
 from pipeline import spans
 from pipeline.config import ConfigError, PipelineConfig
-from pipeline.schedule import data
+from pipeline.schedule import data, fresh_labels, served
 from pipeline.schedule.cron import Cron
 from pipeline.schedule.data import Files
-from pipeline.schedule.options import ScheduleOptions
+from pipeline.schedule.options import TRIGGERS, ScheduleOptions
+from pipeline.schedule.served import Served
 from pipeline.schedule.state import Pending, State
+from pipeline.workspace import Workspace
 
-CLOCK_SKEW_SECONDS = 3600.0
-NO_TRIGGER = "`schedule` names no trigger: set `schedule.cron`, `schedule.new_data` or `schedule.new_rows`."
+NO_TRIGGER = f"`schedule` names no trigger: set {', '.join(f'`schedule.{name}`' for name in TRIGGERS)}, or several."
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Decision:
         config: with paths in the place of spans.
         next_look: when to look again, if nothing is due.
         why: nothing is due.
+        notes: what could not be looked at.
+        unjudged: whether there are fresh labels to try the live version on.
     """
 
     due: Pending | None
@@ -33,13 +39,16 @@ class Decision:
     config: PipelineConfig
     next_look: datetime.datetime
     why: str
+    notes: tuple[str, ...] = ()
+    unjudged: bool = False
 
 
-def decide(config: PipelineConfig, state: State | None, now: datetime.datetime) -> Decision:
-    """Looks at the clock and, where a trigger asks for it, at the input.
+def decide(config: PipelineConfig, workspace: Workspace, state: State | None, now: datetime.datetime) -> Decision:
+    """Looks at the clock and, where a trigger asks for it, at the input, the servers and the live version.
 
     Args:
         config: its `schedule` names at least one trigger.
+        workspace: of the pipeline; nothing is written there.
         state: of the look before; None: this is the first.
         now: with a time zone.
 
@@ -66,6 +75,10 @@ def decide(config: PipelineConfig, state: State | None, now: datetime.datetime) 
         until = state.pending.until
 
     fired = [f"cron: {point.astimezone(cron.zone):%Y-%m-%d %H:%M %Z}"] if cron is not None and point is not None else []
+    seen = _look_at_live(config, workspace, state, now)
+    if seen.drifted:
+        fired.append(f"drift: {' '.join(seen.drifted)}")
+    fired += [f"fresh_labels: {why}" for why in fresh_labels.failed(state)]
     resolved, files, counted, settles = config, Files(), state.counted, None
     if fired or retries or options.new_data or options.new_rows:
         try:
@@ -79,10 +92,12 @@ def decide(config: PipelineConfig, state: State | None, now: datetime.datetime) 
             counted = data.with_rows(files, {**state.tried, **state.counted}, config) if options.new_rows else {}
             told, settles = _new_data(options, counted or files, state.tried, now)
             fired += told
-    state = state.but(cron_done=done, counted=counted)
+    state = state.but(cron_done=done, counted=counted, served=seen.served)
+    fresh, fresh_settles = fresh_labels.waiting(config, state, now) if seen.version else ({}, None)
 
-    times = [moment for moment in (retry_at, settles, cron.next_after(done, now) if cron else None) if moment]
-    if options.new_data or options.new_rows:
+    following = cron.next_after(done, now) if cron else None
+    times = [moment for moment in (retry_at, settles, fresh_settles, following) if moment]
+    if set(options.triggers) - {"cron"}:
         times.append(now + datetime.timedelta(seconds=options.poll_seconds))
     next_look = min((moment for moment in times if moment > now), default=now + datetime.timedelta(days=1))
     due = None
@@ -92,8 +107,45 @@ def decide(config: PipelineConfig, state: State | None, now: datetime.datetime) 
     elif retries and state.pending is not None:
         due = _again(state.pending, now)
     if due is not None:
-        state = state.but(pending=due, tried=counted or files or state.tried)
-    return Decision(due, state, resolved, next_look, _why(state, next_look))
+        state = fresh_labels.answered(state).but(pending=due, tried=counted or files or state.tried)
+    return Decision(due, state, resolved, next_look, _why(state, next_look), seen.notes, bool(fresh))
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The live version (0: none) and its answers, where a trigger asks for them."""
+
+    version: int
+    served: Served | None
+    drifted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def live_model_dir(config: PipelineConfig, workspace: Workspace) -> Path | None:
+    """The live version's folder; None: there is none.
+
+    Raises:
+        RolloutError: the model config file cannot be read.
+    """
+    from pipeline import release  # only these triggers need what speaks with servers
+
+    version = release.live_version(config, workspace)
+    return workspace.serving(config.name) / str(version) if version else None
+
+
+def _look_at_live(config: PipelineConfig, workspace: Workspace, state: State, now: datetime.datetime) -> _Live:
+    options = config.schedule
+    if options.drift is None and options.fresh_labels is None:
+        return _Live(0, state.served)
+    try:
+        directory = live_model_dir(config, workspace)
+    except RolloutError as error:
+        return _Live(0, state.served, notes=(str(error),))
+    if directory is None:
+        return _Live(0, None)
+    version = int(directory.name)
+    looked = served.look(config, version, directory / RELEASE_DIR, state.served, now)
+    return _Live(version, looked.served, looked.drifted, looked.notes)
 
 
 def _retry_at(pending: Pending | None, options: ScheduleOptions) -> datetime.datetime | None:
@@ -120,7 +172,7 @@ def _new_data(
     if not fresh or not (options.new_data or options.new_rows):
         return [], None
     age = now.timestamp() - max(files[path].modified for path in fresh)
-    if -CLOCK_SKEW_SECONDS < age < options.settle_seconds:
+    if -data.CLOCK_SKEW_SECONDS < age < options.settle_seconds:
         return [], now + datetime.timedelta(seconds=options.settle_seconds - age)
     fired = []
     if options.new_data:

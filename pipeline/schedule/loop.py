@@ -1,5 +1,6 @@
 """Waits for triggers and starts each run in a process of its own: what `attention schedule` does without `--once`."""
 
+import contextlib
 import datetime
 import json
 import signal
@@ -7,15 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from components.example_gen.errors import InputDataError
 from pipeline.config import ConfigError, PipelineConfig
 from pipeline.schedule.decision import decide
 from pipeline.schedule.once import utc_now
-from pipeline.schedule.state import STATE_FILE, UnreadableStateError, load
-from pipeline.workspace import Workspace
+from pipeline.schedule.served import Served
+from pipeline.schedule.state import STATE_FILE, UnreadableStateError, load, save
+from pipeline.workspace import Workspace, WorkspaceBusyError, locked
 
 TICK_SECONDS = 0.5
 LEAST_PAUSE_SECONDS = 5.0
@@ -31,7 +32,7 @@ class Stop:
     def __call__(self) -> bool:
         return self.count > 0
 
-    @contextmanager
+    @contextlib.contextmanager
     def on_signals(self, twice_raises: bool = False) -> Iterator["Stop"]:
         """Counts SIGTERM and SIGINT.
 
@@ -96,7 +97,7 @@ class Loop:
         self._config, self._workspace, self._start = config, workspace, start
         self._clock, self._sleep = clock, sleep
         self._state_counts: dict[str, Any] = {}
-        self._told = ""
+        self._told: dict[str, str] = {}
 
     def run(self, stop: Stop) -> None:
         """Goes on until it is stopped."""
@@ -120,22 +121,37 @@ class Loop:
         if state is None:
             return None
         try:
-            decision = decide(self._config, state.but(counted={**state.counted, **self._state_counts}), now)
+            counted = {**state.counted, **self._state_counts}
+            decision = decide(self._config, self._workspace, state.but(counted=counted), now)
+            if decision.due is None and decision.state.served != state.served:
+                self._keep(state.served, decision.state.served)
         except (ConfigError, InputDataError, OSError) as error:
             self._say(str(error))
             return now + datetime.timedelta(seconds=self._config.schedule.poll_seconds)
         self._state_counts = decision.state.counted
-        if decision.due is not None:
+        if decision.due is not None or decision.unjudged:
             return None
+        if decision.notes:
+            self._say("\n".join(decision.notes), "notes")
         self._say(decision.why)
         return decision.next_look
+
+    def _keep(self, before: Served | None, served: Served | None) -> None:
+        """Writes down the counters of answers, unless another look has done so in between."""
+        with contextlib.suppress(WorkspaceBusyError, UnreadableStateError), locked(self._workspace):
+            state = load(self._workspace.root)
+            if state is not None and state.served == before:
+                save(self._workspace.root, state.but(served=served))
 
     def _wait(self, until: datetime.datetime, stop: Stop) -> None:
         """By the clock on the wall, so that a machine that slept or whose clock was set is not late."""
         while not stop() and (left := (until - self._clock()).total_seconds()) > 0:
             self._sleep(min(left, TICK_SECONDS))
 
-    def _say(self, text: str) -> None:
-        if text.partition(";")[0] != self._told:
-            print(f"schedule: {text}", file=sys.stderr, flush=True)
-        self._told = text.partition(";")[0]
+    def _say(self, text: str, about: str = "") -> None:
+        """Prints what was not told about the same before."""
+        told = text if about else text.partition(";")[0]
+        if told != self._told.get(about):
+            for line in text.splitlines():
+                print(f"schedule: {line}", file=sys.stderr, flush=True)
+        self._told[about] = told

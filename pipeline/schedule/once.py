@@ -3,11 +3,16 @@
 import datetime
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from components.example_gen.errors import InputDataError
+from components.gates import Gate
+from deploy.serving.model_config_file import RolloutError
 from pipeline.config import PipelineConfig
-from pipeline.schedule.decision import Decision, decide
+from pipeline.console import noise_to
+from pipeline.schedule.decision import Decision, decide, live_model_dir
+from pipeline.schedule.fresh_labels import Judge, judge_new
 from pipeline.schedule.options import RetryOptions
 from pipeline.schedule.state import Last, Pending, State, UnreadableStateError, load, save, set_aside
 from pipeline.workspace import Workspace, WorkspaceBusyError, locked
@@ -27,6 +32,7 @@ def run_once(
     run: Run,
     clock: Callable[[], datetime.datetime] = utc_now,
     stopped: Callable[[], bool] = lambda: False,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Looks, runs if something is due, and writes down what came of it.
 
@@ -38,6 +44,7 @@ def run_once(
         run: runs the pipeline and returns what `attention run --json` prints.
         clock: the time, with a time zone.
         stopped: whether to end before the next step.
+        judge: tries the live version on fresh labels; default: the gates of `attention gate`.
 
     Returns:
         That of the run with `triggers`, `attempt` and `next`; or a verdict of `not_due`, `busy` or `interrupted`.
@@ -47,7 +54,7 @@ def run_once(
     """
     try:
         with locked(workspace):
-            return _look_and_run(config, workspace, run, clock, stopped)
+            return _look_and_run(config, workspace, run, clock, stopped, judge or _judge_in(workspace))
     except WorkspaceBusyError as error:
         return _outcome("busy", str(error))
     except InputDataError as error:
@@ -62,6 +69,7 @@ def _look_and_run(
     run: Run,
     clock: Callable[[], datetime.datetime],
     stopped: Callable[[], bool],
+    judge: Judge,
 ) -> dict[str, Any]:
     now = clock()
     before: State | None
@@ -71,7 +79,10 @@ def _look_and_run(
         before = set_aside(workspace.root, now)
         save(workspace.root, before)
         _say(before.pending.why if before.pending else "")
-    decision = decide(config, before, now)
+    before = _judged(config, workspace, before, now, judge, stopped)
+    decision = decide(config, workspace, before, now)
+    for note in decision.notes:
+        _say(note)
     if decision.state != before:
         save(workspace.root, decision.state)
     if decision.due is None:
@@ -97,6 +108,40 @@ def _look_and_run(
         _say(f"try {due.attempt} of {config.schedule.retry.attempts} failed, the next is at {state.pending.not_before}")
     following = state.pending.not_before.isoformat() if state.pending else None
     return result | {"triggers": list(due.triggers), "attempt": due.attempt, "next": following}
+
+
+def _judged(
+    config: PipelineConfig,
+    workspace: Workspace,
+    state: State | None,
+    now: datetime.datetime,
+    judge: Judge,
+    stopped: Callable[[], bool],
+) -> State | None:
+    """The state after the live version was tried on fresh labels, if there are any."""
+    if config.schedule.fresh_labels is None:
+        return state
+    try:
+        directory = live_model_dir(config, workspace)
+    except RolloutError:  # `decide` tells it
+        return state
+    if directory is None:
+        return state
+
+    def keep(changed: State) -> None:
+        save(workspace.root, changed)
+
+    return judge_new(config, directory, state or State(cron_done=now), now, judge, keep, _say, stopped)
+
+
+def _judge_in(workspace: Workspace) -> Judge:
+    def judge(config: PipelineConfig, model_dir: Path, table: Path) -> list[Gate]:
+        with noise_to(workspace.logs / "fresh_labels.log"):
+            from pipeline import gate_trial  # TensorFlow takes long to import
+
+            return gate_trial.try_gates(config, model_dir, table)
+
+    return judge
 
 
 def _after(decision: Decision, result: dict[str, Any], now: datetime.datetime, retry: RetryOptions) -> State:

@@ -1,11 +1,13 @@
 """The `schedule` group of the config."""
 
 import zoneinfo
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from models.spec import Options
+
+TRIGGERS = ("cron", "new_data", "new_rows", "drift", "fresh_labels")
 
 
 class RetryOptions(Options):
@@ -22,6 +24,26 @@ class RetryOptions(Options):
         return min(grown, self.max_pause_seconds)
 
 
+class DriftOptions(Options):
+    """The live version's answers in service against those to its test rows; `validation.noise_allowance` is added."""
+
+    urls: list[Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]] = Field(
+        min_length=1, description="Metrics page of every server: http://HOST:8501/monitoring/prometheus/metrics."
+    )
+    min_answers: int = Field(1000, ge=1, description="Fewer are not judged; then the next so many are waited for.")
+    labels: float = Field(0.1, ge=0, le=1, description="Greatest L-infinity distance of the labels' shares.")
+    confidence: float = Field(0.1, ge=0, le=1, description="Greatest Jensen-Shannon divergence of the confidences.")
+    unknown_tokens: float = Field(0.05, ge=0, le=1, description="Greatest rise of their share in explained texts.")
+    pause_hours: float = Field(24.0, ge=0, description="Before drift of the same version makes another run due.")
+    timeout_seconds: float = Field(5.0, gt=0, description="For each page.")
+
+
+class FreshLabelsOptions(Options):
+    """Files of labelled rows on each of which the gates of `attention gate` are tried, with the live version."""
+
+    data: str | list[str] = Field(min_length=1, description="Files, globs or folders; there may be none yet.")
+
+
 class ScheduleOptions(Options):
     """When `attention schedule` runs the pipeline: whenever one of its triggers says so."""
 
@@ -29,8 +51,12 @@ class ScheduleOptions(Options):
     time_zone: str = Field("UTC", description="In which `cron` is read, such as Europe/Berlin.")
     new_data: bool = Field(False, description="A new span, or a new or changed file of the input.")
     new_rows: int | None = Field(None, ge=1, description="So many rows more than in the last run.")
+    drift: DriftOptions | None = Field(None, description="What the live version answers is no longer as it was.")
+    fresh_labels: FreshLabelsOptions | None = Field(
+        None, description="The live version fails a gate on labelled rows that came since."
+    )
     settle_seconds: float = Field(60.0, ge=0, description="Files younger than this are still being written.")
-    poll_seconds: float = Field(300.0, gt=0, description="How often the input is looked at.")
+    poll_seconds: float = Field(300.0, gt=0, description="How often input and servers are looked at.")
     jitter_seconds: float = Field(
         0.0, ge=0, description="`cron` comes later by up to this, so that not all do at once."
     )
@@ -42,8 +68,7 @@ class ScheduleOptions(Options):
     @property
     def triggers(self) -> tuple[str, ...]:
         """Names of the triggers that are set."""
-        told = {"cron": self.cron, "new_data": self.new_data, "new_rows": self.new_rows}
-        return tuple(name for name, value in told.items() if value)
+        return tuple(name for name in TRIGGERS if getattr(self, name))
 
     @field_validator("time_zone")
     @classmethod

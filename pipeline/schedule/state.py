@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from pipeline.schedule.data import Files
+from pipeline.schedule.data import FileMark, Files
+from pipeline.schedule.served import Served
 
 STATE_FILE = "schedule.json"
 
@@ -47,6 +48,23 @@ class Last(_Frozen):
     ended: AwareDatetime
 
 
+class Judged(_Frozen):
+    """What came of a file of fresh labels."""
+
+    size: int
+    modified: float
+    version: int
+    """The live version that was tried."""
+    outcome: Literal["at_work", "passed", "failed", "broken"] = "at_work"
+    why: str = ""
+    tries: int = 1
+    answered: bool = False
+    """Whether the failure has made a run due."""
+
+    def is_of(self, mark: FileMark) -> bool:
+        return (self.size, self.modified) == (mark.size, mark.modified)
+
+
 class State(_Frozen):
     """Everything that the scheduler knows between two looks."""
 
@@ -57,6 +75,10 @@ class State(_Frozen):
     """The input of the newest try, whatever came of it."""
     counted: Files = {}
     """Rows counted at the newest look: files that stay the same are not counted again."""
+    served: Served | None = None
+    """Answers of the live version, where the servers' metrics are looked at."""
+    judged: dict[str, Judged] = {}
+    """Path → what came of a file of fresh labels."""
     pending: Pending | None = None
     last: Last | None = None
 

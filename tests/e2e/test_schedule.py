@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
+from components.answer_record import AnswerRecord
+from components.pusher.versions import release_dir
+from pipeline.config import load
+from pipeline.schedule.once import run_once
+from pipeline.workspace import Workspace
 from tests.e2e.conftest import FEW_QUESTIONS, attention_process, versions, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -59,7 +64,7 @@ def arrive(config, reviews):
     return put
 
 
-def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, tmp_path):
+def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, reviews, tmp_path):
     workspace = tmp_path / "workspace"
 
     def look():
@@ -121,6 +126,25 @@ def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, tmp_p
         "pushed",
         "interrupted",
     ]
+
+    # What the newest version answered to test rows is kept with it, and its gates are tried on labels that come later.
+    answers = AnswerRecord.read(release_dir(workspace / "serving" / "reviews", 3))
+    assert answers.rows == sum(answers.heads["label"].labels.values()) == FEW_QUESTIONS["rows"]
+    assert 0 <= answers.unknown_tokens < answers.tokens
+    fresh = write_csv(reviews.slice(2000, 200), tmp_path / "fresh.csv")
+    settings = [f"schedule.fresh_labels.data={fresh}", "evaluation.gates.accuracy.min=0.999"]
+    runs = []
+
+    def run(config, *_):
+        runs.append(config)
+        return {"verdict": "unchanged", "why": ""}
+
+    for _ in range(2):
+        done = run_once(load(config, settings), Workspace(workspace), run)
+    assert (done["verdict"], len(runs)) == ("not_due", 1)
+    (judged,) = json.loads((workspace / "schedule.json").read_text())["judged"].values()
+    assert (judged["outcome"], judged["version"], judged["answered"]) == ("failed", 3, True)
+    assert re.search(r"fresh\.csv: gate metric/accuracy: accuracy is 0\.\d+; at least 0\.9990 is asked", judged["why"])
 
 
 def test_a_signal_ends_a_run_after_the_step_under_way(config, arrive, tmp_path):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
+from components.answer_record import AnswerRecord
 from components.artifacts import DataBlessing
 from components.gates import Gate, publish_gates
 from components.pusher import executor, versions
@@ -120,19 +121,22 @@ def test_without_both_blessings_nothing_is_pushed(inputs, tmp_path, blessing, bl
     assert not (tmp_path / "serving").exists()
 
 
-def test_what_was_overruled_and_what_the_texts_were_like_travel_with_the_version(inputs, tmp_path):
+def test_what_was_overruled_answered_and_what_the_texts_were_like_travel_with_the_version(inputs, tmp_path):
     data, infra = DataBlessing(), standard_artifacts.InfraBlessing()
     data.uri, infra.uri = str(tmp_path / "data"), str(tmp_path / "infra")
     publish_gates(data, [Gate("leak/age", False, 0.9, 0.5, "It leaks.", overruled="It is known before.")])
     Path(data.uri, "text_profile.json").write_text("{}")
     evaluators = Gate("metric/blessing", False, 0, 1, "The Evaluator did not bless the model.", overruled="So be it.")
     publish_gates(infra, [evaluators])
+    answers = AnswerRecord(rows=1, heads={}, tokens=5, unknown_tokens=1)
+    answers.write(Path(infra.uri))
     inputs |= {"data_blessing": [data], "infra_blessing": [infra]}
     inputs["model_blessing"] = [standard_artifacts.ModelBlessing()]
     assert push(inputs, tmp_path / "serving")["pushed"] == 1
     release = versions.read_release(tmp_path / "serving", 1)
     assert release["overruled"] == {"leak/age": "It is known before.", "metric/blessing": "So be it."}
     assert versions.text_profile(tmp_path / "serving", 1).read_text() == "{}"
+    assert AnswerRecord.read(versions.release_dir(tmp_path / "serving", 1)) == answers
 
 
 def test_a_blessing_of_another_model_does_not_count(inputs, tmp_path):

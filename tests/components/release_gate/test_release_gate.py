@@ -13,6 +13,7 @@ from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.answer_record import AnswerRecord
 from components.gates import read_gates
 from components.release_gate import executor
 from components.release_gate.options import ReleaseGateOptions
@@ -236,8 +237,11 @@ def test_a_good_model_is_released(release, passing, model_artifact, tmp_path):
     assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
     assert "against version 3's" in " ".join(gate.why for gate in read_gates(blessing.uri))
     assert {path.name for path in Path(blessing.uri).iterdir()} == {
-        "gates.json", "metrics.json", "ops.json", "replay.json", "examples.json",
+        "gates.json", "metrics.json", "ops.json", "replay.json", "examples.json", "answers.json",
     }  # fmt: skip
+    answers = AnswerRecord.read(Path(blessing.uri))
+    assert answers.rows == sum(answers.heads["label"].labels.values()) == sum(answers.heads["label"].confidences) > 0
+    assert answers.tokens > 0
     metrics = json.loads(Path(blessing.uri, "metrics.json").read_text())
     (gate,) = [gate for gate in read_gates(blessing.uri) if gate.name == "metric/accuracy"]
     assert metrics["accuracy"] == gate.value

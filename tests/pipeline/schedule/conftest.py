@@ -25,6 +25,7 @@ class Scheduled:
         now: the clock.
         verdicts: what the next runs come to; an exception is raised. After the last: pushed.
         seen: the inputs of the runs so far.
+        judge: of fresh labels.
     """
 
     def __init__(self, folder):
@@ -33,6 +34,7 @@ class Scheduled:
         self.now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
         self.verdicts = []
         self.seen = []
+        self.judge = None
         self.raw = RAW | {"data": RAW["data"] | {"input": str(folder / "mood.csv")}}
 
     def set(self, *settings):
@@ -66,7 +68,7 @@ class Scheduled:
         return {"verdict": verdict, "why": f"why {verdict}", "version": version, "run": f"run-{len(self.seen)}"}
 
     def once(self):
-        return run_once(self.config, self.workspace, self.run, clock=lambda: self.now)
+        return run_once(self.config, self.workspace, self.run, clock=lambda: self.now, judge=self.judge)
 
     def verdict(self):
         return self.once()["verdict"]

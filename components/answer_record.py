@@ -1,0 +1,67 @@
+"""What a version answered to rows of its own test split: with this its answers in service are compared."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+ANSWERS_FILE = "answers.json"
+UNKNOWN_TOKEN = b"[UNK]"
+CONFIDENCE_BINS = 100
+"""Equal ones from 0 to 1: finer than any server's, so that they can be added up to its own."""
+
+
+class HeadAnswers(BaseModel):
+    """Of one head that answers classes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    labels: dict[str, int]
+    """Label → rows."""
+    confidences: list[int]
+    """Rows by the greatest probability, of which each bin holds its upper end; see `CONFIDENCE_BINS`."""
+
+
+class AnswerRecord(BaseModel):
+    """Counts over the rows that the ReleaseGate asked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    heads: dict[str, HeadAnswers]
+    tokens: int
+    unknown_tokens: int
+
+    def write(self, directory: Path) -> None:
+        """Writes the record into an artifact's directory."""
+        (directory / ANSWERS_FILE).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def read(directory: Path) -> "AnswerRecord | None":
+        """Reads what `write` wrote; None where there is no record.
+
+        Raises:
+            ValueError: the file is not a record.
+        """
+        try:
+            return AnswerRecord.model_validate_json((directory / ANSWERS_FILE).read_bytes())
+        except FileNotFoundError:
+            return None
+
+
+def head_answers(labels: Iterable[bytes], scores: np.ndarray) -> HeadAnswers:
+    """Counts what a head answers.
+
+    Args:
+        labels: bytes `(rows,)`.
+        scores: float `(rows, classes)`.
+    """
+    greatest = scores.max(axis=1)
+    greatest = greatest[np.isfinite(greatest)]
+    places = np.clip(np.ceil(np.round(greatest * CONFIDENCE_BINS, 6)).astype(int) - 1, 0, CONFIDENCE_BINS - 1)
+    return HeadAnswers(
+        labels=dict(Counter(label.decode("utf-8", "replace") for label in labels)),
+        confidences=np.bincount(places, minlength=CONFIDENCE_BINS).tolist(),
+    )
