@@ -145,6 +145,10 @@ def _write_release(release_dir: Path, input_dict: dict[str, list[types.Artifact]
         profile = Path(blessing.uri, versions.TEXT_PROFILE_FILE)
         if profile.exists():
             shutil.copyfile(profile, release_dir / versions.TEXT_PROFILE_FILE)
+    for blessing in input_dict[INFRA_BLESSING_KEY]:
+        kept = Path(blessing.uri, versions.KEPT_DIR)
+        if blessing.uri and kept.is_dir():
+            shutil.copytree(kept, release_dir / versions.KEPT_DIR)
     overruled = _overruled(input_dict)
     if overruled:
         record = {**record, "overruled": overruled}
