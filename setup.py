@@ -29,6 +29,7 @@ setup(
         "kfp-server-api>=2.16,<2.18",
         "matplotlib>=3.9,<4",
         "prometheus-client>=0.20,<1",
+        "py3langid>=0.4,<0.5",
         "pyarrow>=18,<19",
         "pydantic>=2.7,<3",
         "pyyaml>=6,<7",

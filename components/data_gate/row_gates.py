@@ -6,8 +6,8 @@ from pathlib import Path
 from components.data_gate.duplicates import conflict_gates, duplicate_gates, longest_texts
 from components.data_gate.leaks import leak_gates
 from components.data_gate.table import MAX_ROWS, Table, read_table
-from components.data_gate.text_drift import text_drift_gates
-from components.data_gate.words import Words, profile_of, read_profiles, words_of, write_profiles
+from components.data_gate.text_drift import Texts, text_drift_gates
+from components.data_gate.words import Words, read_profiles, words_of, write_profiles
 from components.gates import Gate
 from components.pusher.versions import TEXT_PROFILE_FILE
 from components.schema_gen.options import ValidationOptions
@@ -43,11 +43,11 @@ def row_gates(
     longest = longest_texts(train, features)
     gates += conflict_gates(train, features, labels, words_of([longest])[0] if longest is not None else None, options)
     gates += leak_gates(train, list(others.values()), features, labels, options)
-    texts = [name for name, kind in features.items() if kind == "text"]
-    words = {name: words_of([train.columns[name]])[0] for name in texts}
-    write_profiles(directory / TEXT_PROFILE_FILE, {name: profile_of(each) for name, each in words.items()})
+    columns = {name: train.columns[name] for name, kind in features.items() if kind == "text"}
+    texts = {name: Texts.of(column, words_of([column])[0]) for name, column in columns.items()}
+    write_profiles(directory / TEXT_PROFILE_FILE, {name: each.profile() for name, each in texts.items()})
     if live_profile is not None and texts:
-        gates += text_drift_gates(words, read_profiles(live_profile), live_version, options)
+        gates += text_drift_gates(texts, read_profiles(live_profile), live_version, options)
     if all(table.whole for table in tables.values()):
         return gates
     partly = f" (Of the first {MAX_ROWS:,} rows of each split.)"

@@ -3,12 +3,14 @@
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from components.measures import jensen_shannon_divergence
 
 MAX_VOCABULARY = 50_000
 _NO_WORD = r"[^\p{L}\p{N}]+"
@@ -44,6 +46,13 @@ class Words:
         """The texts from `start` to before `stop`, with the same numbers."""
         first, last = self.offsets[start], self.offsets[stop]
         return Words(self.ids[first:last], self.offsets[start : stop + 1] - first, self.vocabulary)
+
+    def take(self, rows: np.ndarray) -> "Words":
+        """Some of the texts, with the same numbers."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Words(self.ids[places], offsets, self.vocabulary)
 
 
 def words_of(texts: Sequence[pa.Array]) -> list[Words]:
@@ -83,6 +92,10 @@ class Profile:
         lengths: texts by their number of words: 1, 2 to 3, 4 to 7, …
         vocabulary: the most frequent words.
         unlisted: occurrences of all other words.
+        counts: occurrences of each word of `vocabulary`; this and what follows is empty in a profile of old times.
+        languages: ISO 639 code → texts, of those that were looked at.
+        place: mean of the texts' Fourier features; see `embedding`.
+        placed: how many texts that is the mean of.
     """
 
     texts: int
@@ -91,6 +104,15 @@ class Profile:
     lengths: list[int]
     vocabulary: list[str]
     unlisted: int
+    counts: list[int] = field(default_factory=list)
+    languages: dict[str, int] = field(default_factory=dict)
+    place: list[float] = field(default_factory=list)
+    placed: int = 0
+
+    @property
+    def frequencies(self) -> dict[str, int]:
+        """Word → how often it occurs."""
+        return dict(zip(self.vocabulary, self.counts, strict=True)) if self.counts else {}
 
     @property
     def expected_unseen(self) -> float:
@@ -113,6 +135,7 @@ def profile_of(words: Words) -> Profile:
         lengths=length_histogram(words).tolist(),
         vocabulary=words.vocabulary.take(pa.array(listed)).to_pylist(),
         unlisted=int(len(words.ids) - counts[listed].sum()),
+        counts=counts[listed].tolist(),
     )
 
 
@@ -120,6 +143,31 @@ def length_histogram(words: Words) -> np.ndarray:
     """int64 `(16,)`: texts by their number of words, each bin twice as wide as the one before it."""
     lengths = words.lengths[words.lengths > 0]
     return np.bincount(np.minimum(np.log2(np.maximum(lengths, 1)).astype(int), 15), minlength=16)
+
+
+def word_divergence(words: Words, profile: Profile, most: int = 2000) -> tuple[float, float, list[str]]:
+    """How far the frequencies of words are from a profile's, over its most frequent words and all others as one.
+
+    Args:
+        words: of the texts.
+        profile: with `counts`.
+        most: words that are told apart.
+
+    Returns:
+        Jensen-Shannon divergence, less what was taken off; the `(k - 1) / (8 ln 2) (1/n + 1/m)` that k shares estimated
+        from n and m words have by chance, which was, for the divergence is about the sum of `(p - q)^2 / (8 p ln 2)`;
+        and the words that became more frequent.
+    """
+    ours = np.bincount(words.ids, minlength=len(words.vocabulary))
+    names, theirs = profile.vocabulary[:most], np.array(profile.counts[:most])
+    found = pc.index_in(pa.array(names, pa.string()), words.vocabulary)
+    places = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+    counts = np.where(places >= 0, ours[places], 0) if len(ours) else np.zeros(len(names), int)
+    number, total = max(len(words.ids), 1), max(profile.words, 1)
+    value = jensen_shannon_divergence(np.append(counts, number - counts.sum()), np.append(theirs, total - theirs.sum()))
+    by_chance = len(names) / (8 * np.log(2)) * (1 / number + 1 / total)
+    moved = np.argsort(counts / number - theirs / total, kind="stable")
+    return max(value - by_chance, 0.0), by_chance, [names[at] for at in moved[::-1][:5]]
 
 
 def unseen_share(words: Words, profile: Profile) -> tuple[float, list[str]]:

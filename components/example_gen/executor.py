@@ -25,6 +25,10 @@ from components.example_gen.options import SPLITS, ExampleGenOptions, SplitRatio
 from components.example_gen.plan import data_files, plan_files
 from components.example_gen.units import Unit
 
+TEST = "test"
+TEST_FILE_PROPERTY = "test_file"
+"""The last file that rows of the test split come from."""
+
 _MAX_FILES_NAMED = 100
 
 _logger = logging.getLogger("attention")
@@ -83,6 +87,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             examples.set_int_custom_property(name, count)
         paths = list(dict.fromkeys(unit.path for unit in units))
         examples.set_string_custom_property("source_files", json.dumps(paths[:_MAX_FILES_NAMED], ensure_ascii=False))
+        newest = [unit.path for unit in units if any(split == TEST for split, _ in unit.splits)][-1:]
+        examples.set_string_custom_property(TEST_FILE_PROPERTY, "".join(newest))
         examples.set_string_custom_property("quarantine_file", quarantine_file)
         examples.set_string_custom_property("first_quarantined", json.dumps(report.first_bad, ensure_ascii=False))
         _logger.info(

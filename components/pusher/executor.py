@@ -150,6 +150,9 @@ def _write_release(release_dir: Path, input_dict: dict[str, list[types.Artifact]
         answers = Path(blessing.uri, ANSWERS_FILE)
         if blessing.uri and answers.exists():
             shutil.copyfile(answers, release_dir / ANSWERS_FILE)
+        kept = Path(blessing.uri, versions.KEPT_DIR)
+        if blessing.uri and kept.is_dir():
+            shutil.copytree(kept, release_dir / versions.KEPT_DIR)
     overruled = _overruled(input_dict)
     if overruled:
         record = {**record, "overruled": overruled}

@@ -14,6 +14,8 @@ RELEASE_FILE = "release.json"
 STATISTICS_FILE = "FeatureStats.pb"
 SCHEMA_FILE = "schema.pbtxt"
 TEXT_PROFILE_FILE = "text_profile.json"
+KEPT_DIR = "kept"
+"""Raw rows of past test splits, which later versions are asked about, too."""
 HIGH_WATER_FILE = ".highest_version"
 """Holds the highest number ever given away, so that none comes back after its version was deleted."""
 

@@ -14,7 +14,9 @@ from tfx.utils import path_utils
 from typing_extensions import override
 
 from components.baseline_model.executor import VERSION_PROPERTY
+from components.example_gen.executor import TEST, TEST_FILE_PROPERTY
 from components.gates import BLESSED_PROPERTY, overrule, publish_gates
+from components.release_gate.kept_rows import Keep
 from components.release_gate.model_gates import Candidate, judge
 from components.release_gate.options import METRICS_FILE, ReleaseGateOptions
 from components.release_gate.quality import metrics_by_slice, overall_metrics, quality_gates
@@ -28,8 +30,10 @@ BASELINE_MODEL_KEY = "baseline_model"
 OPTIONS_KEY = "options"
 OVERRULES_KEY = "overrules"
 BLESSING_KEY = "blessing"
-TEST = "test"
+TRAIN = "train"
 TRAINING_FILE = "training.json"
+FINGERPRINT_PROPERTY = "input_fingerprint"
+"""That TFX's driver gives to examples."""
 
 _logger = logging.getLogger("attention")
 
@@ -44,7 +48,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `gates.json`, `metrics.json`, and what `judge` writes; blesses.
+        """Writes `gates.json`, `metrics.json` and what `judge` writes; blesses.
 
         Args:
             input_dict: `model`, `examples`, `evaluation`, `model_blessing`, one each; `baseline_model` and `model_run`,
@@ -67,14 +71,20 @@ class Executor(base_executor.BaseExecutor):
                 live = Path(path_utils.serving_model_path(baseline.uri)) if live_version else None
         evaluation_uri = artifact_utils.get_single_uri(input_dict[EVALUATION_KEY])
         os.makedirs(blessing.uri, exist_ok=True)
-        test = artifact_utils.get_split_uri(input_dict[EXAMPLES_KEY], TEST)
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
         training = [Path(run.uri, TRAINING_FILE) for run in input_dict.get(MODEL_RUN_KEY, [])]
         candidate = Candidate(
             directory=Path(path_utils.serving_model_path(model_uri)),
             live=live,
             live_version=live_version or 0,
-            test_files=sorted(str(path) for path in Path(test).iterdir()),
+            test_files=_files(examples, TEST),
             training=training[0] if training else None,
+            train_files=tuple(_files(examples, TRAIN)),
+            keep=Keep(
+                source=examples.get_string_custom_property(TEST_FILE_PROPERTY),
+                run=(self._context.pipeline_run_id if self._context else "") or "",
+                fingerprint=examples.get_string_custom_property(FINGERPRINT_PROPERTY),
+            ),
         )
         by_slice = metrics_by_slice(evaluation_uri)
         verdict = judge(candidate, by_slice, Path(blessing.uri), options)
@@ -93,3 +103,7 @@ class Executor(base_executor.BaseExecutor):
             len(gates),
             f"; failed: {', '.join(failed)}" if failed else "",
         )
+
+
+def _files(examples: types.Artifact, split: str) -> list[str]:
+    return sorted(str(path) for path in Path(artifact_utils.get_split_uri([examples], split)).iterdir())

@@ -13,7 +13,9 @@ from components.release_gate.cost import cost_gates
 from components.release_gate.explained_rows import write_explained
 from components.release_gate.explanation import attention_gates
 from components.release_gate.flips import flip_gates, groups_of
+from components.release_gate.forgetting import forgetting_gates
 from components.release_gate.fresh_process import RESULT_FILE, FreshProcess, QuestionError, fresh_process
+from components.release_gate.kept_rows import Keep, TrainSplit, keep_rows, read_kept
 from components.release_gate.options import EXAMPLES_FILE, ReleaseGateOptions
 from components.release_gate.resampling import Noise, metrics_of, noise_of
 from components.release_gate.robustness import invariance_gates, robustness_gates
@@ -40,6 +42,8 @@ class Candidate:
         live_version: its number.
         test_files: gzipped TFRecords of tf.Example.
         training: the Trainer's `training.json`, if there is one.
+        train_files: of the train split; empty: they are not at hand.
+        keep: what rows of the test split are kept as, for later versions; None: none is.
     """
 
     directory: Path
@@ -47,6 +51,8 @@ class Candidate:
     live_version: int
     test_files: list[str]
     training: Path | None = None
+    train_files: tuple[str, ...] = ()
+    keep: Keep | None = None
 
 
 @dataclass
@@ -79,7 +85,8 @@ def judge(
     Args:
         candidate: what is judged.
         by_slice: slice → metrics over the whole test split; all rows are `""`. None: measure them on the rows asked.
-        directory: gets `replay.json`, `ops.json`, `deletion.json`, `examples.json` and `answers.json`.
+        directory: gets `replay.json`, `ops.json`, `deletion.json`, `examples.json`, `answers.json`; the folder `kept`,
+            if the candidate has `keep`.
         options: limits, heads, features.
     """
     limits = options.gates
@@ -140,7 +147,9 @@ def _ask(
         why = f"The model could not be asked about {sample.num_rows:,} rows of the test split: {error}."
         gates.append(Gate("answers", False, None, None, why))
         return
-    _compare(process, candidate, sample, ours, options, verdict)
+    live = Model(process, candidate.live, options.heads) if candidate.live else None
+    _compare(live, candidate, sample, ours, options, verdict)
+    _remember(model, live, candidate, directory, options, verdict)
     _logger.info("ReleaseGate asked about %s rows of the test split", f"{sample.num_rows:,}")
 
 
@@ -172,7 +181,7 @@ def _measured(
 
 
 def _compare(
-    process: FreshProcess,
+    live: Model | None,
     candidate: Candidate,
     sample: Sample,
     ours: Mapping[str, Answers],
@@ -181,11 +190,10 @@ def _compare(
 ) -> None:
     """Adds what the live version answers to the same rows."""
     limits = options.gates.flips
-    if candidate.live is None:
+    if live is None:
         why = "No version is live yet, so there is nothing to flip from."
         verdict.gates.append(Gate("flips", True, None, None, why, limits.severity))
         return
-    live = Model(process, candidate.live, options.heads)
     try:
         theirs = live.answers(live.outputs(sample.columns)[0])
     except QuestionError as error:
@@ -202,3 +210,34 @@ def _compare(
         told = f" It wants {', '.join(live.missing)}, too, which the rows do not have."
         gates = [Gate(**{**vars(gate), "why": gate.why + told}) for gate in gates]
     verdict.gates += gates
+
+
+def _remember(
+    model: Model,
+    live: Model | None,
+    candidate: Candidate,
+    directory: Path,
+    options: ReleaseGateOptions,
+    verdict: Verdict,
+) -> None:
+    """Asks about the rows that the live version keeps, and writes those that the candidate keeps."""
+    limits, features, heads = options.gates.forgetting, options.features, options.heads
+    if not limits.sets:
+        return
+    kept = read_kept(candidate.live, features, heads) if candidate.live else []
+    train = None
+    if candidate.train_files and (kept or candidate.keep):
+        train = TrainSplit(candidate.train_files, features)
+    if live is None:
+        why = "No version is live yet, so there is nothing that could be forgotten."
+        verdict.gates.append(Gate("forgetting", True, None, None, why, limits.severity))
+    else:
+        verdict.gates += forgetting_gates(
+            model, live, kept, train, candidate.live_version, options.gates.confidence, limits
+        )
+    if candidate.keep and train is not None:
+        try:
+            keep_rows(directory, model, candidate.test_files, kept, train, candidate.keep, features, heads, limits)
+        except QuestionError as error:
+            why = f"The model could not be asked about the rows that are kept: {error}."
+            verdict.gates.append(Gate("answers", False, None, None, why))

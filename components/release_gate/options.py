@@ -88,12 +88,26 @@ class CostGates(GateGroup):
     severity: Severity = "block"
 
 
+class ForgettingGate(GateGroup):
+    """Frozen test sets: rows of past test splits, raw and with their labels, that each version keeps with it."""
+
+    rows: int = Field(500, ge=1, description="Rows of the test split that a pushed version keeps.")
+    sets: int = Field(
+        6, ge=0, description="Sets that a version carries, the older the farther apart; 0: no row is kept, no gate."
+    )
+    max_drop: Share = Field(0.02, description="How far accuracy on a set may fall below the live version's.")
+    max_rise: float = Field(0.05, ge=0, description="Of a number: of the mean error over the labels' deviation.")
+    min_rows: int = Field(30, ge=1, description="Sets of which fewer can be compared are not judged.")
+    severity: Severity = "block"
+
+
 class ModelGates(GateGroup):
     """Gates on what the model answers to rows of the test split."""
 
     rows: int = Field(500, ge=1, description="Rows of the test split that are asked; the same in equal runs.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="A drop within the noise of so much does not block.")
     flips: FlipGates = FlipGates()
+    forgetting: ForgettingGate = ForgettingGate()
     calibration: CalibrationGate = CalibrationGate()
     robustness: RobustnessGates = RobustnessGates()
     fairness: FairnessGates = FairnessGates()

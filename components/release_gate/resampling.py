@@ -107,6 +107,20 @@ def noise_of(
     return result
 
 
+def noise_of_mean(differences: np.ndarray, confidence: float) -> Noise:
+    """The same of a mean of paired differences, over the rows themselves.
+
+    Args:
+        differences: float `(rows,)`.
+        confidence: e.g. 0.95.
+    """
+    rows = len(differences)
+    weights = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), RESAMPLES)
+    tail = (1 - confidence) / 2
+    low, middle, high = np.quantile(weights @ differences / rows, [tail, 0.5, 1 - tail])
+    return Noise(float(middle - low), float(high - middle), rows, confidence)
+
+
 def _of_numbers(truth: np.ndarray, said: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     total, error = weights.sum(axis=1), said - truth
     mean = weights @ truth / total

@@ -64,7 +64,13 @@ class Sample:
         return self.table.describe(row, self.texts[0] if self.texts else "")
 
 
-def read_sample(files: list[str], features: Mapping[str, str], heads: Mapping[str, HeadOptions], rows: int) -> Sample:
+def read_sample(
+    files: list[str],
+    features: Mapping[str, str],
+    heads: Mapping[str, HeadOptions],
+    rows: int,
+    known: "Sequence[Sample]" = (),
+) -> Sample:
     """Chooses rows by a hash of what they say, so that equal splits give equal rows in whatever order they come.
 
     Args:
@@ -72,12 +78,15 @@ def read_sample(files: list[str], features: Mapping[str, str], heads: Mapping[st
         features: name → type.
         heads: name → its options.
         rows: at most so many.
+        known: samples of the same features and heads, none of whose rows is chosen.
     """
     types = {**features, **{name: head.label_type for name, head in heads.items()}}
     table = read_table(files, types)
     keys = row_keys(table, types).to_pylist()
+    taken = {key for sample in known for key in row_keys(sample.table, types).to_pylist()}
     hashes = [hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys]
-    chosen = pa.array(sorted(range(table.num_rows), key=lambda row: (hashes[row], row))[:rows], pa.int64())
+    order = sorted((row for row in range(table.num_rows) if keys[row] not in taken), key=lambda row: (hashes[row], row))
+    chosen = pa.array(order[:rows], pa.int64())
     part = Table({name: column.take(chosen) for name, column in table.columns.items()}, len(chosen))
     columns = {name: _as_input(part.columns[name], kind) for name, kind in features.items()}
     labels = {name: _as_labels(part.columns[name], head) for name, head in heads.items()}

@@ -34,6 +34,9 @@ class DriftThresholds(Thresholds):
 
     text_length: Share = Field(0.1, description="Jensen-Shannon divergence of the numbers of words in a text.")
     unseen_words: Share = Field(0.1, description="Share of unknown words, beyond what is to be expected.")
+    words: Share = Field(0.02, description="Jensen-Shannon divergence of the words' shares.")
+    language: Share = Field(0.05, description="L-infinity distance of the languages' shares.")
+    embedding: Share = Field(0.05, description="Maximum mean discrepancy of where the texts lie.")
 
 
 class Severities(ValidationGroup):

@@ -152,6 +152,9 @@ def test_the_gates_are_tried_on_a_version_without_a_run(attention, small_config,
     ]
     assert gates["metric/accuracy/vs_live"]["value"] == gates["flips"]["value"] == 0
     assert "from version 1" in gates["flips"]["why"]
+    (name,) = [name for name in gates if name.startswith("forgetting/")]
+    assert gates[name]["value"] == 0
+    assert "Which of them the candidate was trained on is not known." in gates[name]["why"]
 
 
 def test_broken_rows_are_kept_counted_and_stop_the_run(attention, small_config, workspace, reviews, tmp_path):

@@ -31,6 +31,7 @@ def config(small_config, tmp_path_factory):
     raw["train"] = {"epochs": 1, "warm_start": "latest_blessed"}
     gates = {"accuracy": {"min": 0.1, "max_drop": 0.5}}
     raw["evaluation"] = {"gates": gates, "sanity": {"severity": "warn"}, **FEW_QUESTIONS}
+    raw["evaluation"]["forgetting"] = {"rows": 60, "severity": "warn"}
     raw["schedule"] = {"new_data": True, "settle_seconds": 0, "retry": {"attempts": 2, "pause_seconds": 0}}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -116,6 +117,16 @@ def test_days_are_pushed_blocked_or_tried_again(attention, config, arrive, revie
     assert "The training starts from the live version" in done.err
     assert "recall/perhaps" in done.result["metrics"]
     assert versions(workspace) == [1, 2, 3]
+    kept = json.loads(
+        (workspace / "serving" / "reviews" / "3" / "assets.extra" / "release" / "kept" / "kept.json").read_text()
+    )
+    assert [each["name"] for each in kept] == ["reviews-20260101.csv", "reviews-20260102.csv", "reviews-20260104.csv"]
+    # Day 1 was tested on first; the window has passed it since, half of its rows are replayed. Day 2 is in the window.
+    assert [len(each["first"]["label"]) for each in kept[1:]] == [60, 60]
+    assert len(kept[1]["trained"]) > 30
+    assert {"forgetting/reviews-20260101.csv", "forgetting/reviews-20260102.csv"} <= {
+        gate["name"] for gate in done.result["gates"]
+    }
     told = [json.loads(line) for line in attention("runs", config, "-w", workspace, "--json").out.splitlines()]
     assert [each["verdict"] for each in told] == [
         "pushed",

@@ -101,6 +101,7 @@ def test_given_splits_are_kept_and_a_missing_eval_is_cut_from_train(run_example_
     outcome = run_example_gen(data)
     assert outcome.artifact.split_names == '["train", "eval", "test"]'
     assert texts(outcome.rows("test")) == sorted(f"review number {row}" for row in range(1000, 1030))
+    assert outcome.artifact.get_string_custom_property("test_file") == str(data["test"])
     assert len(outcome.rows("train")) + len(outcome.rows("eval")) == 200
     assert 5 < len(outcome.rows("eval")) < 50
 

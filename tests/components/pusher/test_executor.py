@@ -121,7 +121,7 @@ def test_without_both_blessings_nothing_is_pushed(inputs, tmp_path, blessing, bl
     assert not (tmp_path / "serving").exists()
 
 
-def test_what_was_overruled_answered_and_what_the_texts_were_like_travel_with_the_version(inputs, tmp_path):
+def test_what_was_overruled_answered_kept_and_what_the_texts_were_like_travel_with_the_version(inputs, tmp_path):
     data, infra = DataBlessing(), standard_artifacts.InfraBlessing()
     data.uri, infra.uri = str(tmp_path / "data"), str(tmp_path / "infra")
     publish_gates(data, [Gate("leak/age", False, 0.9, 0.5, "It leaks.", overruled="It is known before.")])
@@ -130,6 +130,8 @@ def test_what_was_overruled_answered_and_what_the_texts_were_like_travel_with_th
     publish_gates(infra, [evaluators])
     answers = AnswerRecord(rows=1, heads={}, tokens=5, unknown_tokens=1)
     answers.write(Path(infra.uri))
+    Path(infra.uri, "kept").mkdir()
+    Path(infra.uri, "kept", "kept.json").write_text("[]")
     inputs |= {"data_blessing": [data], "infra_blessing": [infra]}
     inputs["model_blessing"] = [standard_artifacts.ModelBlessing()]
     assert push(inputs, tmp_path / "serving")["pushed"] == 1
@@ -137,6 +139,7 @@ def test_what_was_overruled_answered_and_what_the_texts_were_like_travel_with_th
     assert release["overruled"] == {"leak/age": "It is known before.", "metric/blessing": "So be it."}
     assert versions.text_profile(tmp_path / "serving", 1).read_text() == "{}"
     assert AnswerRecord.read(versions.release_dir(tmp_path / "serving", 1)) == answers
+    assert Path(versions.release_dir(tmp_path / "serving", 1), "kept", "kept.json").read_text() == "[]"
 
 
 def test_a_blessing_of_another_model_does_not_count(inputs, tmp_path):

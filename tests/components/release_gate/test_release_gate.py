@@ -1,6 +1,7 @@
 """The Evaluator's verdict and the replay together, on what TFX's Evaluator really wrote."""
 
 import json
+import shutil
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,6 +16,7 @@ from tfx.utils import path_utils
 
 from components.answer_record import AnswerRecord
 from components.gates import read_gates
+from components.pusher.content_hash import content_hash
 from components.release_gate import executor
 from components.release_gate.options import ReleaseGateOptions
 from components.release_gate.quality import quality_gates
@@ -228,8 +230,14 @@ def run_release(examples, model, evaluation, model_blessing, directory, live=Non
     return blessing
 
 
-def test_a_good_model_is_released(release, passing, model_artifact, tmp_path):
-    blessing = release(model_artifact, *passing, tmp_path / "blessing")
+@pytest.fixture(scope="module")
+def released(release, passing, model_artifact, tmp_path_factory):
+    """What ReleaseGate says of a good model; not to be changed."""
+    return release(model_artifact, *passing, tmp_path_factory.mktemp("released"))
+
+
+def test_a_good_model_is_released(released):
+    blessing = released
     blocking = [gate for gate in read_gates(blessing.uri) if gate.blocks]
     assert not blocking
     assert blessing.get_int_custom_property("blessed") == 1
@@ -237,7 +245,7 @@ def test_a_good_model_is_released(release, passing, model_artifact, tmp_path):
     assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
     assert "against version 3's" in " ".join(gate.why for gate in read_gates(blessing.uri))
     assert {path.name for path in Path(blessing.uri).iterdir()} == {
-        "gates.json", "metrics.json", "ops.json", "replay.json", "examples.json", "answers.json",
+        "gates.json", "metrics.json", "ops.json", "replay.json", "examples.json", "answers.json", "kept",
     }  # fmt: skip
     answers = AnswerRecord.read(Path(blessing.uri))
     assert answers.rows == sum(answers.heads["label"].labels.values()) == sum(answers.heads["label"].confidences) > 0
@@ -245,6 +253,34 @@ def test_a_good_model_is_released(release, passing, model_artifact, tmp_path):
     metrics = json.loads(Path(blessing.uri, "metrics.json").read_text())
     (gate,) = [gate for gate in read_gates(blessing.uri) if gate.name == "metric/accuracy"]
     assert metrics["accuracy"] == gate.value
+    kept = json.loads(Path(blessing.uri, "kept", "kept.json").read_text())
+    assert [(each["name"], len(each["first"]["label"]), each["trained"]) for each in kept] == [
+        ("the test split", 100, [])
+    ]
+    assert np.mean(kept[0]["first"]["label"]) == pytest.approx(metrics["accuracy"])
+
+
+def test_what_the_live_version_knew_is_not_forgotten(release, passing, model_artifact, released, tiny_models, tmp_path):
+    live, worse = standard_artifacts.Model(), standard_artifacts.Model()
+    live.uri, worse.uri = str(tmp_path / "live"), str(tmp_path / "worse")
+    shutil.copytree(model_artifact.uri, live.uri)
+    folder = Path(path_utils.serving_model_path(live.uri))
+    shutil.copytree(Path(released.uri, "kept"), folder / "assets.extra" / "release" / "kept")
+    assert content_hash(folder) == content_hash(Path(path_utils.serving_model_path(model_artifact.uri)))
+    tiny_models.export(path_utils.serving_model_dir(worse.uri), swap=True)
+    blessing = release(worse, *passing, tmp_path / "blessing", live=live)
+    (gate,) = [gate for gate in read_gates(blessing.uri) if gate.name.startswith("forgetting")]
+    assert gate.name == "forgetting/the test split"
+    assert gate.blocks
+    accuracy = json.loads(Path(released.uri, "metrics.json").read_text())["accuracy"]
+    assert f"was {accuracy:.4f} with version 3" in gate.why
+    assert len(gate.rows) == 3
+    assert "review=" in gate.rows[0]
+    # All rows of the test split are kept already, so none is kept twice.
+    kept = Path(blessing.uri, "kept")
+    assert {path.name for path in kept.iterdir()} == {"kept.json", "1.tfrecord.gz"}
+    listed = json.loads((kept / "kept.json").read_text())
+    assert listed == json.loads(Path(released.uri, "kept", "kept.json").read_text())
 
 
 def test_without_the_evaluators_blessing_it_is_not(release, passing, model_artifact, tmp_path):
