@@ -45,6 +45,8 @@ setup(
     ],
     extras_require={
         "mlflow": ["mlflow-skinny>=3,<4"],
+        "openlineage": ["openlineage-python>=1.30,<2"],
+        "otel": ["opentelemetry-exporter-otlp-proto-http>=1.30,<2", "opentelemetry-sdk>=1.30,<2"],
         "wandb": ["wandb>=0.31,<1"],
         "dev": [
             "aiosmtpd>=1.4",
@@ -57,6 +59,9 @@ setup(
             "kubernetes-validate>=1.37,<2",
             "mlflow-skinny>=3,<4",
             "mypy>=1.10",
+            "openlineage-python>=1.30,<2",
+            "opentelemetry-exporter-otlp-proto-http>=1.30,<2",
+            "opentelemetry-sdk>=1.30,<2",
             "psutil>=5.9",
             "pytest>=8",
             "pytest-xdist>=3.6",

@@ -46,6 +46,7 @@ class Step:
         seconds: wall clock of what ran; 0 for what was cached.
         outputs: name → artifacts.
         error: why it failed, if it did.
+        started: when.
     """
 
     node: str
@@ -53,6 +54,7 @@ class Step:
     seconds: float
     outputs: dict[str, list[mlmd.Artifact]] = field(default_factory=dict)
     error: str = ""
+    started: datetime.datetime | None = None
 
     def output(self, name: str) -> mlmd.Artifact | None:
         artifacts = self.outputs.get(name) or []
@@ -92,13 +94,13 @@ class Run:
         return int(property_of(pushed, "version") or 0) or None if pushed is not None else None
 
     @property
+    def gates_by_step(self) -> dict[str, list[Gate]]:
+        blessings = {node: self._output(node, "blessing") for node in ("DataGate", "ReleaseGate")}
+        return {node: read_gates(blessing.uri) for node, blessing in blessings.items() if blessing is not None}
+
+    @property
     def gates(self) -> list[Gate]:
-        gates: list[Gate] = []
-        for node in ("DataGate", "ReleaseGate"):
-            blessing = self._output(node, "blessing")
-            if blessing is not None:
-                gates += read_gates(blessing.uri)
-        return gates
+        return [gate for gates in self.gates_by_step.values() for gate in gates]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -366,4 +368,5 @@ class History:
                 seconds=0.0 if state == "cached" else spent / 1000,
                 outputs=own,
                 error=execution.custom_properties[ERROR_PROPERTY].string_value,
+                started=datetime.datetime.fromtimestamp(execution.create_time_since_epoch / 1000, datetime.UTC),
             )

@@ -18,7 +18,12 @@ from pipeline.notify import messages
 from pipeline.report.facts import RunReport
 from pipeline.workspace import Workspace
 
-TRACKERS = {"mlflow": ("MLflow", "ml_flow"), "wandb": ("Weights & Biases", "weights_and_biases")}
+TRACKERS = {
+    "mlflow": ("MLflow", "ml_flow"),
+    "wandb": ("Weights & Biases", "weights_and_biases"),
+    "opentelemetry": ("The collector of traces", "open_telemetry"),
+    "openlineage": ("OpenLineage", "open_lineage"),
+}
 """Group of `track` → what people call it, and the module that tells it."""
 
 _logger = logging.getLogger("attention")

@@ -17,6 +17,7 @@ class StepFact(Fact):
     state: Literal["ran", "cached", "failed", "interrupted", "running"]
     seconds: float = Field(description="Wall clock; 0 for what was cached.")
     error: str = ""
+    started: datetime | None = None
 
 
 class GateFact(Fact):
@@ -28,6 +29,7 @@ class GateFact(Fact):
     severity: Literal["block", "warn"]
     rows: list[str] = Field([], description="Rows that decided, as a reader has them.")
     overruled: str = Field("", description="The reason of the person who let it pass all the same.")
+    step: str = Field("", description="The node that made it.")
 
     @property
     def blocks(self) -> bool:

@@ -45,7 +45,8 @@ def gather(
     """
     config = _own_config(config, workspace, run_id)
     run = history.run(run_id) if history else None
-    gates = run.gates if run else []
+    gates = run.gates_by_step if run else {}
+    flat = [gate for made in gates.values() for gate in made]
     live = _live_version(run)
     measured = _measured(run)
     overall = next((each for each in measured if not each.name), None)
@@ -61,10 +62,12 @@ def gather(
         data=data_fact(run, config.heads) if run else None,
         training=_training(run),
         search=_search(run),
-        metrics=evaluation.metric_facts(overall, config.evaluation.gates, gates, bool(live)) if overall else [],
+        metrics=evaluation.metric_facts(overall, config.evaluation.gates, flat, bool(live)) if overall else [],
         heads=evaluation.head_facts(overall, config.heads) if overall else [],
         slices=evaluation.slice_facts(measured),
-        gates=[GateFact.model_validate(gate.as_json()) for gate in gates],
+        gates=[
+            GateFact.model_validate({**gate.as_json(), "step": step}) for step, made in gates.items() for gate in made
+        ],
         examples=_examples(run),
         model=_model(run, workspace.serving(config.name)),
         lineage=_lineage(history, run),
@@ -90,7 +93,7 @@ def _artifact(run: Run | None, node: str, name: str) -> Any:
 
 
 def _step(step: Any) -> StepFact:
-    return StepFact(node=step.node, state=step.state, seconds=step.seconds, error=step.error)
+    return StepFact(node=step.node, state=step.state, seconds=step.seconds, error=step.error, started=step.started)
 
 
 def _live_version(run: Run | None) -> int:

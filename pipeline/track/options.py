@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.spec import Options
 
@@ -31,11 +31,46 @@ class MlflowOptions(Options):
     timeout_seconds: float = Field(30.0, ge=1, description="For each answer of the server.")
 
 
+class OpenTelemetryOptions(Options):
+    """A trace of each run by OTLP over HTTP; needs the extra `otel`. Headers: OTEL_EXPORTER_OTLP_HEADERS."""
+
+    endpoint: str = Field(
+        pattern=r"^https?://[^@\s]+$", description="Of the collector, such as http://host:4318; /v1/traces is added."
+    )
+    timeout_seconds: float = Field(10.0, gt=0, description="For all attempts together.")
+
+
+class OpenLineageOptions(Options):
+    """OpenLineage's events of each run; needs the extra `openlineage`. A server's key: OPENLINEAGE_API_KEY."""
+
+    url: str | None = Field(None, pattern=r"^https?://[^@\s]+$", description="Of the server, without a password …")
+    file: str | None = Field(None, min_length=1, description="… or a file to which events are added, one a line.")
+    namespace: str = Field("attention", min_length=1, description="Of the jobs.")
+    timeout_seconds: float = Field(5.0, gt=0, description="For each event.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "OpenLineageOptions":
+        if (self.url is None) == (self.file is None):
+            raise ValueError("takes `url` or `file`")
+        return self
+
+
+PACKAGES = {
+    "mlflow": ("mlflow", "mlflow"),
+    "wandb": ("wandb", "wandb"),
+    "opentelemetry": ("opentelemetry.exporter.otlp.proto.http", "otel"),
+    "openlineage": ("openlineage.client", "openlineage"),
+}
+"""Group of `track` → the package that it needs, and the extra that brings it."""
+
+
 class TrackOptions(Options):
     mlflow: MlflowOptions | None = None
     wandb: WandbOptions | None = None
+    opentelemetry: OpenTelemetryOptions | None = None
+    openlineage: OpenLineageOptions | None = None
 
     @property
     def wanted(self) -> list[str]:
-        """The trackers that are told, by the names of their packages and extras."""
+        """The groups that are set."""
         return [name for name in TrackOptions.model_fields if getattr(self, name) is not None]

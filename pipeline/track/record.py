@@ -1,11 +1,12 @@
 """What a tracker gets of a run."""
 
+import datetime
 import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.report.facts import RunReport
-from pipeline.track.options import TrackOptions
+from pipeline.report.facts import RunReport, StepFact
+from pipeline.track.options import PACKAGES, TrackOptions
 
 
 class NotTrackedError(RuntimeError):
@@ -13,8 +14,15 @@ class NotTrackedError(RuntimeError):
 
 
 def missing_packages(options: TrackOptions) -> list[str]:
-    """Trackers that the config wants and whose package is not here; nothing is imported."""
-    return [name for name in options.wanted if importlib.util.find_spec(name) is None]
+    """The extras of what the config wants and whose package is not here; the package itself is not imported."""
+    return [PACKAGES[name][1] for name in options.wanted if not _is_here(PACKAGES[name][0])]
+
+
+def _is_here(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # of a package around it
+        return False
 
 
 def parameters(report: RunReport) -> dict[str, Any]:
@@ -39,6 +47,30 @@ def curve(report: RunReport) -> Iterator[tuple[int, dict[str, float]]]:
     """Number of each epoch, from 1, and what was measured in it."""
     for epoch, logs in enumerate(report.training.curve if report.training else [], start=1):
         yield epoch, {name: value for name, value in logs.items() if value is not None}
+
+
+def span(step: StepFact) -> tuple[datetime.datetime, datetime.datetime]:
+    """When a step began and ended.
+
+    Raises:
+        NotTrackedError: the record does not tell.
+    """
+    if step.started is None:
+        raise NotTrackedError(f"the record does not tell when {step.node} began")
+    return step.started, step.started + datetime.timedelta(seconds=step.seconds)
+
+
+def span_of_run(report: RunReport) -> tuple[datetime.datetime, datetime.datetime]:
+    """When a run began and ended; of one without steps both are now."""
+    spans = [span(step) for step in report.steps]
+    now = datetime.datetime.now(datetime.UTC)
+    return min([report.started or now, *(first for first, _ in spans)]), max((last for _, last in spans), default=now)
+
+
+def outcome(report: RunReport, step: StepFact) -> str:
+    """The state of a step; `blocked` where a gate of it stopped the run."""
+    blocked = any(gate.blocks for gate in report.gates if gate.step == step.node)
+    return "blocked" if blocked and step.state in ("ran", "cached") else step.state
 
 
 def tags(report: RunReport) -> list[str]:

@@ -20,7 +20,11 @@ def config(small_config, reviews, tmp_path):
     raw["evaluation"] |= {"slices": [], "sanity": {"severity": "warn"}, "gates": {"accuracy": {"min": 0.5}}}
     raw["train"] = {"epochs": 2, "batch_size": 32, "learning_rate": 1e-9}
     raw["tune"] = {"space": {"train.learning_rate": [1e-9, 5e-3]}, "trials": 2, "objective": "loss"}
-    raw["track"] = {"wandb": {"project": "reviews", "mode": "offline"}}
+    raw["track"] = {
+        "wandb": {"project": "reviews", "mode": "offline"},
+        "openlineage": {"file": "lineage.jsonl"},
+        "opentelemetry": {"endpoint": "http://127.0.0.1:9", "timeout_seconds": 0.5},  # nobody listens there
+    }
     path = tmp_path / "reviews.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     return path
@@ -34,7 +38,14 @@ def test_a_search_is_made_once_and_what_it_found_stays(attention, config, tmp_pa
     assert "2 trials, best loss" in first.err
     assert "; tuned: learning_rate 0.005" in first.err
     assert first.result["seconds"]["Tuner"] > 0
-    assert "tracked: " in first.err
+    assert first.err.count("tracked: ") == 2
+    assert "The collector of traces was not told: http://127.0.0.1:9/v1/traces is away" in first.err
+    events = [json.loads(line) for line in (workspace / "lineage.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(events) == 2 * (1 + len(first.result["seconds"]))
+    (source,), (version,) = events[0]["inputs"], events[-1]["outputs"]
+    assert source["name"].endswith("reviews.csv")
+    assert len(source["facets"]["version"]["datasetVersion"]) == 64, "sha256"
+    assert version["name"] == str(workspace / "serving" / "reviews")
 
     again = attention("run", config, "-w", workspace, "--json")
     assert again.code == 0, again.err
