@@ -1,7 +1,7 @@
 """What a version answered to rows of its own test split: with this its answers in service are compared."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 ANSWERS_FILE = "answers.json"
 UNKNOWN_TOKEN = b"[UNK]"
+NO_LABEL = b"(none)"
 CONFIDENCE_BINS = 100
 """Equal ones from 0 to 1: finer than any server's, so that they can be added up to its own."""
 
@@ -19,9 +20,9 @@ class HeadAnswers(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     labels: dict[str, int]
-    """Label → rows."""
+    """Label → rows that have it."""
     confidences: list[int]
-    """Rows by the greatest probability, of which each bin holds its upper end; see `CONFIDENCE_BINS`."""
+    """Labels by their probability, of which each bin holds its upper end; see `CONFIDENCE_BINS`."""
 
 
 class AnswerRecord(BaseModel):
@@ -51,17 +52,30 @@ class AnswerRecord(BaseModel):
             return None
 
 
-def head_answers(labels: Iterable[bytes], scores: np.ndarray) -> HeadAnswers:
+def head_answers(labels: Iterable[bytes], confidences: np.ndarray) -> HeadAnswers:
     """Counts what a head answers.
 
     Args:
-        labels: bytes `(rows,)`.
-        scores: float `(rows, classes)`.
+        labels: of all rows; where a row may have several or none, each, or `NO_LABEL`.
+        confidences: float `(labels,)`; of `NO_LABEL` that none holds.
     """
-    greatest = scores.max(axis=1)
-    greatest = greatest[np.isfinite(greatest)]
-    places = np.clip(np.ceil(np.round(greatest * CONFIDENCE_BINS, 6)).astype(int) - 1, 0, CONFIDENCE_BINS - 1)
+    finite = confidences[np.isfinite(confidences)]
+    places = np.clip(np.ceil(np.round(finite * CONFIDENCE_BINS, 6)).astype(int) - 1, 0, CONFIDENCE_BINS - 1)
     return HeadAnswers(
         labels=dict(Counter(label.decode("utf-8", "replace") for label in labels)),
         confidences=np.bincount(places, minlength=CONFIDENCE_BINS).tolist(),
     )
+
+
+def several_answers(classes: Sequence[bytes], scores: np.ndarray, threshold: float) -> HeadAnswers:
+    """Counts what a head answers that gives any number of classes, as the server counts it.
+
+    Args:
+        classes: their names.
+        scores: float `(rows, classes)`.
+        threshold: the least score of a class that holds.
+    """
+    held = scores >= threshold
+    none = scores[~held.any(axis=1)]
+    labels = [classes[int(place)] for place in held.nonzero()[1]] + [NO_LABEL] * len(none)
+    return head_answers(labels, np.concatenate([scores[held], 1 - none.max(axis=1, initial=0.0)]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.answer_record import UNKNOWN_TOKEN, AnswerRecord, head_answers
+from components.answer_record import UNKNOWN_TOKEN, AnswerRecord, HeadAnswers, head_answers, several_answers
 from components.gates import Gate
 from components.release_gate.cost import cost_gates
 from components.release_gate.explained_rows import write_explained
@@ -158,10 +158,16 @@ def _record(answers: Mapping[str, Answers], explained: Mapping[str, np.ndarray])
     tokens = explained["tokens"][explained["token_features"] != b""]
     return AnswerRecord(
         rows=len(explained["tokens"]),
-        heads={name: head_answers(each.labels, each.scores) for name, each in answers.items() if not each.is_number},
+        heads={name: _counted(each) for name, each in answers.items() if not each.is_number},
         tokens=len(tokens),
         unknown_tokens=int((tokens == UNKNOWN_TOKEN).sum()),
     )
+
+
+def _counted(answers: Answers) -> HeadAnswers:
+    if answers.head.type == "multi_label":
+        return several_answers(answers.classes, answers.scores, answers.head.threshold)
+    return head_answers(answers.labels, answers.scores.max(axis=1))
 
 
 def _measured(

@@ -7,11 +7,13 @@ import threading
 import numpy as np
 import pytest
 
-from components.answer_record import AnswerRecord, head_answers
+from components.answer_record import AnswerRecord, head_answers, several_answers
 from components.pusher.versions import release_dir
 from deploy.serving.metrics import ServingMetrics
 from pipeline.config import ConfigError
 from pipeline.schedule.loop import Loop, Stop
+from pipeline.schedule.options import DriftOptions
+from pipeline.schedule.served import counts_of, judge
 
 TEST_ROWS = 400
 
@@ -25,15 +27,16 @@ class Server:
     """
 
     def __init__(self):
-        self.metrics, self.page, self.status, self.head = ServingMetrics(), None, 200, ""
+        self.metrics, self.page, self.status = ServingMetrics(), None, 200
 
-    def answer(self, yes, no, version=1, confidence=0.9, unknown=0.0):
+    def answer(self, yes, no, version=1, confidence=0.9, unknown=0.0, prefix=""):
         labels = np.array([b"yes"] * yes + [b"no"] * no, object)
         scores = np.tile(np.array([confidence, 1 - confidence], np.float32), (yes + no, 1))
         tokens = np.full((yes + no, 10), b"word", object)
         tokens[:, : round(10 * unknown)] = b"[UNK]"
         features = np.full_like(tokens, b"review")
-        outputs = {"label": labels, "probabilities": scores, "tokens": tokens, "token_features": features}
+        outputs = {f"{prefix}label": labels, f"{prefix}probabilities": scores}
+        outputs |= {"tokens": tokens, "token_features": features}
         self.metrics.answers.record("mood", version, list(outputs), list(outputs.values()))
 
     @contextlib.contextmanager
@@ -41,8 +44,6 @@ class Server:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(handler):  # noqa: N805
                 page = self.page if self.page is not None else self.metrics.page()
-                if self.head:
-                    page = page.replace('version="', f'head="{self.head}",version="')
                 handler.send_response(self.status)
                 handler.end_headers()
                 handler.wfile.write(page.encode())
@@ -58,11 +59,11 @@ class Server:
 
 def publish(scheduled, version=1, heads=("label",)):
     """A version that answered `yes` to half of its test rows, with confidence."""
-    labels, scores = [b"yes", b"no"] * (TEST_ROWS // 2), np.tile([0.9, 0.1], (TEST_ROWS, 1))
+    labels, confidences = [b"yes", b"no"] * (TEST_ROWS // 2), np.full(TEST_ROWS, 0.9)
     directory = release_dir(scheduled.workspace.serving("mood"), version)
     directory.mkdir(parents=True)
     (directory.parent.parent / "saved_model.pb").touch()
-    answers = dict.fromkeys(heads, head_answers(labels, scores))
+    answers = dict.fromkeys(heads, head_answers(labels, confidences))
     AnswerRecord(rows=TEST_ROWS, heads=answers, tokens=4000, unknown_tokens=400).write(directory)
 
 
@@ -185,8 +186,7 @@ def test_what_cannot_be_read_is_one_line_and_other_triggers_still_work(watched, 
 
 def test_heads_are_judged_each_by_its_own_answers(watched, server, capsys):
     publish(watched, 2, ("stars", "topic"))
-    server.head = "topic"
-    server.answer(yes=200, no=0, version=2)
+    server.answer(yes=200, no=0, version=2, prefix="topic_")
     assert watched.once()["triggers"] == ["drift"]
     assert "between the labels of `topic` of 200 answers of version 2" in capsys.readouterr().err
 
@@ -241,3 +241,22 @@ def test_a_password_does_not_stand_in_the_config(scheduled):
     with pytest.raises(ConfigError, match=r"schedule\.drift\.urls") as caught:
         _ = scheduled.config
     assert "pattern" in str(caught.value)
+
+
+def test_a_record_counts_several_classes_as_the_server_does():
+    classes = (b"price", b"size", b"fit")
+    scores = np.array([[0.91, 0.62, 0.12], [0.2, 0.33, 0.1], [0.1, 0.83, 0.4]])
+    metrics = ServingMetrics()
+    answered = {
+        "topics_label": np.array([b"price, size", b"", b"size"], object),
+        "topics_probabilities": scores.astype(np.float32),
+        "topics_classes": np.array([classes] * 3, object),
+    }
+    metrics.answers.record("mood", 1, list(answered), list(answered.values()))
+    counts = counts_of(metrics.page(), "mood", 1)
+    record = several_answers(classes, scores, 0.5)
+    assert {label: counts[f"label_count\ttopics\t{label}"] for label in record.labels} == record.labels
+    assert record.labels == {"price": 1, "size": 2, "(none)": 1}
+    answers = AnswerRecord(rows=3, heads={"topics": record}, tokens=0, unknown_tokens=0)
+    limits = DriftOptions(urls=["http://a"], min_answers=1, labels=0, confidence=0)
+    assert judge(counts, answers, 1, limits, 0.0) == []
