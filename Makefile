@@ -19,7 +19,7 @@ demo: venv  ## Train on real reviews, gate, push, serve and ask (workspace/revie
 	@$(BIN)/attention demo
 
 test: venv lint  ## Lint, import contracts, types and all tests
-	@$(PYTEST)
+	@$(PYTEST) --durations=20
 
 test-fast: venv  ## The tests that need no whole pipeline, server, training, executor or kill (3 minutes)
 	@$(PYTEST) -m "not slow" -q
