@@ -93,6 +93,17 @@ def resolve_config(
 
 
 def workspace_of(config: PipelineConfig, path: Path | None) -> Any:
+    """The workspace of a path, or the default one.
+
+    Raises:
+        UsageFault: the path is an address and no folder.
+    """
     from pipeline.workspace import Workspace
 
+    scheme, colon, rest = str(path or "").partition(":/")
+    if colon and scheme.isalnum() and len(scheme) > 1:
+        raise UsageFault(
+            "--workspace must be a folder of this machine: runs hold a lock there and versions appear by one rename, "
+            f"which object stores do not have. Tables may lie in gs://. Received: {scheme}://{rest.lstrip('/')}."
+        )
     return Workspace((path or Path("workspace") / config.name).absolute())

@@ -16,6 +16,9 @@ WHOLE = "all"
 REPLAY = "replay"
 """Name of the input split of spans before the window, of whose rows a share is trained on."""
 
+NOT_READ = ("s3://", "s3a://", "s3n://")
+"""Addresses for which TFX names a file system that TensorFlow's own wheels do not hold."""
+
 Paths = str | Sequence[str]
 
 
@@ -64,6 +67,11 @@ def shared_folder(folders: Sequence[str]) -> str:
 def _pattern(path: str, must_exist: bool) -> str:
     """An absolute glob that matches exactly what the user's path means."""
     if is_remote(path):
+        if path.startswith(NOT_READ):
+            raise InputDataError(
+                f"`{path}` cannot be read: TensorFlow's files have no S3 here. Mount the bucket or copy the files; "
+                "gs:// can be read."
+            )
         return path + "*" if path.endswith("/") else path
     if not path:
         raise InputDataError("No data: the path is empty. Give a file, a glob or a folder.")

@@ -29,6 +29,8 @@ def test_every_command_explains_itself(attention, command):
         (["run", "reviews", "--data", "a.csv", "--label", "b"], "Give a config file or --data, not both"),
         (["run", "reviews", "--set", "train.epochs=none"], "`train.epochs`: Input should be a valid integer"),
         (["runs", "reviews", "--workspace", "/nonexistent"], "Nothing ran yet in /nonexistent."),
+        (["run", "reviews", "-w", "s3://bucket/w"], "--workspace must be a folder of this machine"),
+        (["runs", "reviews", "-w", "gs://bucket/w"], "Tables may lie in gs://. Received: gs://bucket/w."),
         (["release", "reviews"], "Releases want `push.label: canary` in the config"),
         (["rollback", "reviews", "--set", "push.label=canary", "-w", "/nonexistent"], "Nothing was released yet"),
         (["releases", "reviews", "-w", "/nonexistent"], "Nothing ran yet in /nonexistent."),

@@ -83,3 +83,9 @@ def test_what_is_not_there_is_said(tmp_path, data, message):
     fill = {key: path.format(tmp=tmp_path) for key, path in data.items()} if isinstance(data, dict) else None
     with pytest.raises(InputDataError, match=message):
         resolve_inputs(fill or data.format(tmp=tmp_path))
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/day/*.csv", "s3a://bucket/a.csv"])
+def test_s3_is_refused_in_one_sentence(address):
+    with pytest.raises(InputDataError, match=r"^`s3.*` cannot be read: TensorFlow's files have no S3 here.*gs://"):
+        resolve_inputs(address)
