@@ -15,7 +15,7 @@ from pipeline import release
 from pipeline.config import PipelineConfig
 from pipeline.console import RunConsole
 from pipeline.notify import messages
-from pipeline.report.facts import RunReport
+from pipeline.report.facts import PAGE, RunReport
 from pipeline.workspace import Workspace
 
 TRACKERS = {
@@ -45,19 +45,11 @@ def follow_up(
     Returns:
         What is added to it: `report`, the page's path; None if it could not be made.
     """
-    page: str | None = None
-    report: RunReport | None = None
-
-    def record() -> None:
-        nonlocal page, report
-        from pipeline.report import write
-
-        report = write.write_at_end(config, workspace, run_id, result)
-        page = str(workspace.reports / run_id / write.PAGE)
-        console.say(f"[dim]report: {escape(page)}[/]")
+    report = leave_report(config, workspace, console, run_id, result)
+    page = str(workspace.reports / run_id / PAGE) if report is not None else None
 
     def track(tracker: str) -> None:
-        if report is not None and page is not None:
+        if report is not None and page:
             module = importlib.import_module(f"pipeline.track.{TRACKERS[tracker][1]}")
             place = module.track(getattr(config.track, tracker), report, Path(page), workspace.root)
             console.say(f"[dim]tracked: {escape(place)}[/]")
@@ -69,7 +61,6 @@ def follow_up(
         found = numbers.numbers(config.name, result, live, _newest_push(workspace.serving(config.name)))
         numbers.publish(config.metrics, found, config.name)
 
-    _guarded(console, "The report could not be made", record)
     for tracker in config.track.wanted:
         _guarded(console, f"{TRACKERS[tracker][0]} was not told", functools.partial(track, tracker))
     told = {**result, "report": page}
@@ -82,6 +73,30 @@ def follow_up(
         if email:
             _guarded(console, "The mail was not sent", lambda: messages.send_email(email, config.name, told))
     return {"report": page}
+
+
+def leave_report(
+    config: PipelineConfig, workspace: Workspace, console: RunConsole, run_id: str, result: Mapping[str, Any]
+) -> RunReport | None:
+    """Writes the run's record, and nothing else: all that follows a run that was interrupted.
+
+    Args:
+        config, workspace: of the run.
+        console: is told the place of the report, or why there is none.
+        run_id: of the run.
+        result: as `attention run --json` prints it.
+    """
+    report: RunReport | None = None
+
+    def record() -> None:
+        nonlocal report
+        from pipeline.report import write
+
+        report = write.write_at_end(config, workspace, run_id, result)
+        console.say(f"[dim]report: {escape(str(workspace.reports / run_id / PAGE))}[/]")
+
+    _guarded(console, "The report could not be made", record)
+    return report
 
 
 def _newest_push(serving_dir: Path) -> float | None:

@@ -1,9 +1,12 @@
 """A run as a command: lock, log file, steps on the terminal, verdict."""
 
 import contextlib
+import logging
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +27,8 @@ from pipeline.workspace import Workspace, WorkspaceBusyError, locked
 
 EXIT_USAGE = 2
 DISK_IS_FULL_BYTES = 1 << 20
+
+_logger = logging.getLogger("attention")
 
 
 def run_and_tell(
@@ -53,7 +58,7 @@ def run_and_tell(
     run_id = _new_run_id(config)
     log = workspace.logs / run_id / "tfx.log"
     try:
-        with locked(workspace), _scratch(), noise_to(log) as (_, err):
+        with locked(workspace), _terminable(), _scratch(), noise_to(log) as (_, err):
             console = RunConsole(err)
             console.say(f"[bold]{config.name}[/] run {run_id} in {escape(str(workspace.root))}")
             return _run(config, workspace, console, run_id, cache, log, stopped, overrules or {}, tune)
@@ -67,6 +72,23 @@ def _new_run_id(config: PipelineConfig) -> str:
     """The time; where pipelines share a database, two may start at the same, so the name goes with it."""
     moment = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S.%f")[:-3]
     return moment if config.metadata.type == "sqlite" else f"{moment}-{config.name}"
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does, unless somebody looks after it already."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -124,7 +146,12 @@ def _run(
         result = _nothing(f"{workspace.root} cannot be written: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
         console.say("[yellow]interrupted[/]: finished steps are kept; run it again and it goes on from here.")
+        run_end.leave_report(config, workspace, console, run_id, _interrupted(config, workspace, run_id))
         raise
+    except Exception as error:  # nobody foresaw it, and the run has its record all the same
+        _logger.exception("%s", run_id)
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:500]} (the log holds the traceback)"
+        result = _recorded(config, workspace, run_id) | {"verdict": "failed", "why": why}
     if result["verdict"] == "failed" and shutil.disk_usage(workspace.root).free < DISK_IS_FULL_BYTES:
         result["why"] = (
             f"The disk that holds {workspace.root} is full: no space left for {result['why'].splitlines()[0][:200]} … "
@@ -150,6 +177,14 @@ def _recorded(config: PipelineConfig, workspace: Workspace, run_id: str) -> dict
         return history.run(run_id).as_json()
     except (HistoryError, StatusError, MetadataError):
         return _nothing("")
+
+
+def _interrupted(config: PipelineConfig, workspace: Workspace, run_id: str) -> dict[str, Any]:
+    """What ML Metadata holds of a run that was stopped; the step under way is marked as interrupted."""
+    with contextlib.suppress(StatusError, MetadataError):
+        History(connection_config(config.metadata, workspace.metadata), config.name).close_interrupted()
+    told = {"verdict": "interrupted", "why": "Stopped by a signal; finished steps are kept."}
+    return _recorded(config, workspace, run_id) | told
 
 
 def _verdict(result: dict[str, Any], config: PipelineConfig, workspace: Workspace) -> str:

@@ -5,6 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PAGE, FACTS, SUMMARY = "report.html", "run.json", "summary.md"
+"""The files of a record."""
+
 
 class Fact(BaseModel):
     """Frozen; what is not known is null or empty, and never made up. A number that JSON lacks is null."""

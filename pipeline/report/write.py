@@ -7,10 +7,8 @@ from typing import Any
 from pipeline.config import PipelineConfig
 from pipeline.history import History, HistoryError, connection_config
 from pipeline.report import environment
-from pipeline.report.facts import RunReport
+from pipeline.report.facts import FACTS, PAGE, SUMMARY, RunReport
 from pipeline.workspace import Workspace
-
-PAGE, FACTS, SUMMARY = "report.html", "run.json", "summary.md"
 
 
 def write(report: RunReport, folder: Path) -> Path:

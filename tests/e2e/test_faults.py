@@ -206,13 +206,31 @@ def few_reviews(reviews, tmp_path):
     return f"data.input={write_csv(reviews.slice(0, 1000), tmp_path / 'reviews.csv')}"
 
 
-def ctrl_c(run):
-    """Interrupts a run; it has to say so in one sentence and to end by itself."""
-    os.kill(run.process.pid, signal.SIGINT)
+def ctrl_c(run, number=signal.SIGINT):
+    """Interrupts a run; it has to say so in one sentence, to leave a record and to end by itself."""
+    os.kill(run.process.pid, number)
     _, err = run.process.communicate(timeout=120)
     assert run.process.returncode == 1
     assert "interrupted: finished steps are kept; run it again and it goes on from here." in err
     assert "Traceback" not in err
+    page = Path(re.search(r"report: (\S+report\.html)", err)[1])
+    facts = json.loads((page.parent / "run.json").read_text(encoding="utf-8"))
+    assert page.is_file()
+    assert facts["verdict"] == "interrupted"
+    return {step["node"]: step["state"] for step in facts["steps"]}
+
+
+def test_what_nobody_foresaw_is_a_failed_run_with_a_record(attention, small_config, tmp_path, monkeypatch):
+    from pipeline import local_runner
+
+    def fail(*_):
+        raise ArithmeticError("two and two")
+
+    monkeypatch.setattr(local_runner, "run", fail)
+    done = attention("run", small_config, "-w", tmp_path / "workspace", "--json")
+    assert done.code == 1
+    assert done.result["why"] == "ArithmeticError: two and two (the log holds the traceback)"
+    assert Path(done.result["report"]).is_file()
 
 
 def test_ctrl_c_says_that_the_next_run_goes_on(small_config, tmp_path):
@@ -227,7 +245,7 @@ def test_ctrl_c_while_training_and_while_evaluating_costs_neither(attention, sma
 
     run = Run(small_config, workspace, *settings)
     run.wait_for("epoch 3/4")
-    ctrl_c(run)
+    assert ctrl_c(run, signal.SIGTERM)["Trainer"] == "interrupted"
 
     run = Run(small_config, workspace, *settings)
     run.wait_for("BaselineModel")  # its line comes when it is done: the Evaluator is at work
