@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -165,7 +166,7 @@ def word_divergence(words: Words, profile: Profile, most: int = 2000) -> tuple[f
     counts = np.where(places >= 0, ours[places], 0) if len(ours) else np.zeros(len(names), int)
     number, total = max(len(words.ids), 1), max(profile.words, 1)
     value = jensen_shannon_divergence(np.append(counts, number - counts.sum()), np.append(theirs, total - theirs.sum()))
-    by_chance = len(names) / (8 * np.log(2)) * (1 / number + 1 / total)
+    by_chance = len(names) / (8 * math.log(2)) * (1 / number + 1 / total)
     moved = np.argsort(counts / number - theirs / total, kind="stable")
     return max(value - by_chance, 0.0), by_chance, [names[at] for at in moved[::-1][:5]]
 

@@ -74,6 +74,7 @@ def test_real_rows_pass(judge, tmp_path):
     assert {f"drift/review/{part}" for part in parts} <= set(again)
     for part in ("words", "language", "embedding"):
         assert again[f"drift/review/{part}"].value == 0
+    assert all(type(gate.passed) is bool for gate in again.values()), "as JSON takes it"
 
 
 def copied(number):
