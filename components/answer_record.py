@@ -13,6 +13,8 @@ NO_LABEL = b"(none)"
 CONFIDENCE_BINS = 100
 """Equal ones from 0 to 1: finer than any server's, so that they can be added up to its own."""
 
+QUANTILES = 201
+
 
 class HeadAnswers(BaseModel):
     """Of one head that answers classes."""
@@ -25,6 +27,15 @@ class HeadAnswers(BaseModel):
     """Labels by their probability, of which each bin holds its upper end; see `CONFIDENCE_BINS`."""
 
 
+class NumberAnswers(BaseModel):
+    """Of one head that answers numbers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    quantiles: list[float]
+    """`QUANTILES` of them, from the least to the greatest answer, in equal steps."""
+
+
 class AnswerRecord(BaseModel):
     """Counts over the rows that the ReleaseGate asked."""
 
@@ -32,6 +43,7 @@ class AnswerRecord(BaseModel):
 
     rows: int
     heads: dict[str, HeadAnswers]
+    numbers: dict[str, NumberAnswers] = {}
     tokens: int
     unknown_tokens: int
 
@@ -79,3 +91,13 @@ def several_answers(classes: Sequence[bytes], scores: np.ndarray, threshold: flo
     none = scores[~held.any(axis=1)]
     labels = [classes[int(place)] for place in held.nonzero()[1]] + [NO_LABEL] * len(none)
     return head_answers(labels, np.concatenate([scores[held], 1 - none.max(axis=1, initial=0.0)]))
+
+
+def number_answers(values: np.ndarray) -> NumberAnswers:
+    """Sums up what a head answers that predicts a number.
+
+    Args:
+        values: float `(rows,)`, one row at least.
+    """
+    finite = values[np.isfinite(values)]
+    return NumberAnswers(quantiles=np.quantile(finite, np.linspace(0, 1, QUANTILES)).tolist() if len(finite) else [])

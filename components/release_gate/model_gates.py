@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from components.answer_record import UNKNOWN_TOKEN, AnswerRecord, HeadAnswers, head_answers, several_answers
+from components.answer_record import (
+    UNKNOWN_TOKEN,
+    AnswerRecord,
+    HeadAnswers,
+    head_answers,
+    number_answers,
+    several_answers,
+)
 from components.gates import Gate
 from components.release_gate.cost import cost_gates
 from components.release_gate.explained_rows import write_explained
@@ -159,6 +166,7 @@ def _record(answers: Mapping[str, Answers], explained: Mapping[str, np.ndarray])
     return AnswerRecord(
         rows=len(explained["tokens"]),
         heads={name: _counted(each) for name, each in answers.items() if not each.is_number},
+        numbers={name: number_answers(each.scores[:, 0]) for name, each in answers.items() if each.is_number},
         tokens=len(tokens),
         unknown_tokens=int((tokens == UNKNOWN_TOKEN).sum()),
     )

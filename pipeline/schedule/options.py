@@ -33,6 +33,7 @@ class DriftOptions(Options):
     min_answers: int = Field(1000, ge=1, description="Fewer are not judged; then the next so many are waited for.")
     labels: float = Field(0.1, ge=0, le=1, description="Greatest L-infinity distance of the labels' shares.")
     confidence: float = Field(0.1, ge=0, le=1, description="Greatest Jensen-Shannon divergence of the confidences.")
+    values: float = Field(0.1, ge=0, le=1, description="The same of the numbers that a regression answers.")
     unknown_tokens: float = Field(0.05, ge=0, le=1, description="Greatest rise of their share in explained texts.")
     pause_hours: float = Field(24.0, ge=0, description="Before drift of the same version makes another run due.")
     timeout_seconds: float = Field(5.0, gt=0, description="For each page.")

@@ -23,12 +23,18 @@ MAX_PAGE_BYTES = 1 << 26
 OTHERS = "…"
 """Label under which a server counts the labels that are too many."""
 PREFIX = ":attention:serving:"
-SERIES = {"label_count": "label", "confidence_bucket": "le", "token_count": "", "unknown_token_count": ""}
+SERIES = {
+    "label_count": "label",
+    "confidence_bucket": "le",
+    "value_bucket": "le",
+    "token_count": "",
+    "unknown_token_count": "",
+}
 """Series → the label by which its counts are told apart."""
 NO_SERIES = "it has no counts of answers; only this project's server exports them"
 
 Counts = dict[str, int]
-"""`series⇥head⇥value` → answers. Buckets of the confidence hold all that lie below, as Prometheus has them."""
+"""`series⇥head⇥value` → answers. Buckets hold all that lie below, as Prometheus has them."""
 
 
 class PageError(RuntimeError):
@@ -157,10 +163,20 @@ def judge(
         return threshold + allowance / max(min(sizes), 1) ** 0.5
 
     for name, rows in _rows_by_head(answers, record).items():
-        head = record.heads[name]
         if rows < options.min_answers:
             continue
-        of = "" if len(record.heads) == 1 else f" of `{name}`"
+        of = "" if len(record.heads) + len(record.numbers) == 1 else f" of `{name}`"
+        if name in record.numbers:
+            quantiles = np.array(record.numbers[name].quantiles)
+            here, there = _buckets(_of(answers, record, "value_bucket", name), quantiles, np.ones(len(quantiles)))
+            distance, allowed = jensen_shannon_divergence(here, there), limit(options.values, rows, record.rows)
+            if distance > allowed:
+                found.append(
+                    f"Jensen-Shannon divergence between the values{of} of {rows:,} answers of version {version} and of "
+                    f"its answers to {record.rows:,} test rows is {distance:.3f}; allowed is {allowed:.3f}."
+                )
+            continue
+        head = record.heads[name]
         labels, here, there = _labels(_of(answers, record, "label_count", name), head)
         distance, allowed = infinity_norm(here, there), limit(options.labels, rows, record.rows)
         if distance > allowed:
@@ -170,7 +186,8 @@ def judge(
                 f"answers to {record.rows:,} test rows is {distance:.3f}; allowed is {allowed:.3f} "
                 f"({labels[most]!r}: {here[most] / here.sum():.1%}, on test rows {there[most] / there.sum():.1%})."
             )
-        here, there = _confidences(_of(answers, record, "confidence_bucket", name), head)
+        ends = np.arange(1, CONFIDENCE_BINS + 1) / CONFIDENCE_BINS - 1e-9
+        here, there = _buckets(_of(answers, record, "confidence_bucket", name), ends, np.array(head.confidences))
         distance, allowed = jensen_shannon_divergence(here, there), limit(options.confidence, rows, record.rows)
         if here.sum() and distance > allowed:
             found.append(
@@ -215,7 +232,8 @@ def _came(now: Mapping[str, int], before: Mapping[str, int]) -> Counts:
 
 def _of(answers: Mapping[str, int], record: AnswerRecord, series: str, head: str) -> Counts:
     """Value → count, of one head; a server that tells no heads apart counts the only one or `label`."""
-    nameless = next(iter(record.heads)) if len(record.heads) == 1 else LABEL_KEY
+    heads = [*record.heads, *record.numbers]
+    nameless = heads[0] if len(heads) == 1 else LABEL_KEY
     found: Counter[str] = Counter()
     for key, count in answers.items():
         own, told, value = key.split("\t", 2)
@@ -225,7 +243,8 @@ def _of(answers: Mapping[str, int], record: AnswerRecord, series: str, head: str
 
 
 def _rows_by_head(answers: Mapping[str, int], record: AnswerRecord) -> dict[str, int]:
-    return {name: sum(_of(answers, record, "label_count", name).values()) for name in record.heads}
+    labels = {name: sum(_of(answers, record, "label_count", name).values()) for name in record.heads}
+    return labels | {name: _of(answers, record, "value_bucket", name).get("+Inf", 0) for name in record.numbers}
 
 
 def _labels(counts: Counts, head: HeadAnswers) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -239,11 +258,14 @@ def _labels(counts: Counts, head: HeadAnswers) -> tuple[list[str], np.ndarray, n
     return names, here, there
 
 
-def _confidences(counts: Counts, head: HeadAnswers) -> tuple[np.ndarray, np.ndarray]:
-    """Int `(buckets,)` of both sides, in the server's own buckets."""
+def _buckets(counts: Counts, places: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides in the server's own buckets: int `(buckets,)`, float `(buckets,)`.
+
+    Args:
+        counts: upper end → answers up to it.
+        places: float `(n,)`, of the record.
+        weights: `(n,)`, how much is at each.
+    """
     below = sorted((float(bound), count) for bound, count in counts.items())
-    bounds = np.array([bound for bound, _ in below])
-    ends = np.arange(1, CONFIDENCE_BINS + 1) / CONFIDENCE_BINS
-    places = np.searchsorted(bounds, ends - 1e-9)
-    recorded = np.bincount(places, weights=head.confidences, minlength=len(bounds))
-    return np.diff([count for _, count in below], prepend=0), recorded[: len(bounds)].astype(int)
+    recorded = np.bincount(np.searchsorted([bound for bound, _ in below], places), weights, minlength=len(below))
+    return np.diff([count for _, count in below], prepend=0), recorded[: len(below)]

@@ -9,6 +9,8 @@ import pyarrow.parquet
 import pytest
 import yaml
 
+from components.answer_record import AnswerRecord
+from components.pusher.versions import release_dir
 from deploy.serving.client import PredictionClient
 from deploy.serving.launch import ServerProcess
 from pipeline import assets
@@ -75,6 +77,9 @@ def test_all_heads_are_measured_gated_pushed_and_served(attention, config, tmp_p
     } <= names
     assert "stars/accuracy" in done.err
 
+    record = AnswerRecord.read(release_dir(tmp_path / "serving" / "reviews", 1))
+    assert set(record.heads) == {"recommended", "stars", "topics"}
+    assert 0 < record.numbers["age"].quantiles[0] < record.numbers["age"].quantiles[-1] < 120
     with ServerProcess("reviews", tmp_path / "serving" / "reviews") as server:
         with PredictionClient(server.target, "reviews") as client:
             glad, sad = client.explain(

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from components.answer_record import AnswerRecord, head_answers, several_answers
+from components.answer_record import AnswerRecord, head_answers, number_answers, several_answers
 from components.pusher.versions import release_dir
 from deploy.serving.metrics import ServingMetrics
 from pipeline.config import ConfigError
@@ -189,6 +189,18 @@ def test_heads_are_judged_each_by_its_own_answers(watched, server, capsys):
     server.answer(yes=200, no=0, version=2, prefix="topic_")
     assert watched.once()["triggers"] == ["drift"]
     assert "between the labels of `topic` of 200 answers of version 2" in capsys.readouterr().err
+
+
+def test_the_numbers_of_a_regression_are_held_against_those_of_the_test_rows(watched, server, capsys):
+    directory = release_dir(watched.workspace.serving("mood"), 1)
+    numbers = {"price": number_answers(np.linspace(0, 100, TEST_ROWS))}
+    AnswerRecord(rows=TEST_ROWS, heads={}, numbers=numbers, tokens=0, unknown_tokens=0).write(directory)
+    server.metrics.answers.record("mood", 1, ["price_value"], [np.linspace(0, 100, 200, dtype=np.float32)])
+    assert watched.verdict() == "not_due"
+    assert watched.state.served.answers == {}
+    server.metrics.answers.record("mood", 1, ["price_value"], [np.linspace(100, 300, 200, dtype=np.float32)])
+    assert watched.once()["triggers"] == ["drift"]
+    assert "drift: Jensen-Shannon divergence between the values of 200 answers of version 1" in capsys.readouterr().err
 
 
 def test_labels_that_a_server_no_longer_tells_apart_are_no_drift(watched, server):
