@@ -1,5 +1,6 @@
 """All gates on what a model answers: one fresh process, in which the candidate and the live version are asked."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ def judge(
     with fresh_process(candidate.directory, result_file, options.timeout_seconds) as process:
         sample = read_sample(candidate.test_files, options.features, options.heads, limits.rows)
         served = serving_gates(process, directory, options)
-        load_seconds = served[0].value if served[0].passed else None
+        replayed = json.loads(result_file.read_text(encoding="utf-8")) if served[0].passed else {}
         _ask(process, candidate, sample, directory, options, verdict)
     overall, columns = verdict.by_slice.get("", {}), limits.fairness.columns
     if columns is None:
@@ -107,7 +108,7 @@ def judge(
         *train_gap_gates(candidate.training, limits.sanity),
         *fairness_gates(verdict.by_slice, overall, options.heads, columns, limits.fairness),
         *verdict.gates,
-        *cost_gates(candidate.directory, load_seconds, verdict.seconds, limits.cost),
+        *cost_gates(candidate.directory, replayed, verdict.seconds, limits.cost),
     ]
     return verdict
 
@@ -137,7 +138,7 @@ def _ask(
         gates += constant_gates(sample, ours, limits.sanity)
         invariances, verdict.seconds = invariance_gates(model, sample, limits.cost.requests, limits.robustness)
         gates += invariances
-        gates += robustness_gates(model, sample, limits.robustness)
+        gates += robustness_gates(model, sample, limits.robustness, options.synonyms)
         explained = model.outputs(sample.columns, "explain")[0]
         gates += attention_gates(model, sample, explained, directory, limits.attention)
         if set(explained) >= EXPLAINED:
