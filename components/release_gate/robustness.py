@@ -90,7 +90,7 @@ def robustness_gates(
         return []
     before = model.answers(model.outputs(sample.columns)[0])
     gates = []
-    changes = {**CHANGES, "synonyms": partial(swap_synonyms, synonyms)} if synonyms else CHANGES
+    changes: Changes = {**CHANGES, "synonyms": partial(swap_synonyms, synonyms)} if synonyms else CHANGES
     for change in changes:
         columns = changed(sample, change, changes)
         if change == "synonyms" and all((columns[name] == sample.columns[name]).all() for name in sample.texts):
