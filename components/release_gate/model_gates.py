@@ -10,6 +10,7 @@ import numpy as np
 
 from components.answer_record import UNKNOWN_TOKEN, AnswerRecord, HeadAnswers, head_answers, several_answers
 from components.gates import Gate
+from components.release_gate.attention_drift import attention_drift_gates
 from components.release_gate.cost import cost_gates
 from components.release_gate.explained_rows import write_explained
 from components.release_gate.explanation import attention_gates
@@ -150,6 +151,8 @@ def _ask(
         return
     live = Model(process, candidate.live, options.heads) if candidate.live else None
     _compare(live, candidate, sample, ours, options, verdict)
+    if live is not None and set(explained) >= EXPLAINED:
+        verdict.gates += _attention_drift(live, candidate, sample.first(limits.attention.rows), explained, options)
     _remember(model, live, candidate, directory, options, verdict)
     _logger.info("ReleaseGate asked about %s rows of the test split", f"{sample.num_rows:,}")
 
@@ -217,6 +220,18 @@ def _compare(
         told = f" It wants {', '.join(live.missing)}, too, which the rows do not have."
         gates = [Gate(**{**vars(gate), "why": gate.why + told}) for gate in gates]
     verdict.gates += gates
+
+
+def _attention_drift(
+    live: Model, candidate: Candidate, sample: Sample, explained: Mapping[str, np.ndarray], options: ReleaseGateOptions
+) -> list[Gate]:
+    limits, ours = options.gates.attention, {name: array[: sample.num_rows] for name, array in explained.items()}
+    try:
+        theirs = live.outputs(sample.columns, "explain")[0]
+    except QuestionError as error:
+        why = f"The live version {candidate.live_version} could not be asked for its attention: {error}."
+        return [Gate("attention/drift", False, None, limits.min_overlap, why, limits.severity)]
+    return attention_drift_gates(sample, ours, theirs, candidate.live_version, limits)
 
 
 def _remember(

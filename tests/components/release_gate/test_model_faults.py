@@ -10,10 +10,12 @@ from components.data_gate.table import Table
 from components.evaluator.class_counts import ClassCounts, LevelCounts
 from components.evaluator.label_counts import LabelCounts
 from components.evaluator.number_sums import NumberSums
+from components.release_gate.attention_drift import attention_drift_gates
 from components.release_gate.cost import cost_gates
-from components.release_gate.explanation import fold, without
+from components.release_gate.explanation import fold, only, without
 from components.release_gate.flips import flip_gates
 from components.release_gate.options import (
+    AttentionGate,
     CalibrationGate,
     CostGates,
     FairnessGates,
@@ -233,3 +235,30 @@ def test_synonyms_take_each_others_place():
 def test_words_are_deleted_wherever_they_stand():
     words = [("text", fold("Café")), ("text", "fits"), ("title", "dress")]
     assert without("Café, the dress FITS. cafe".encode(), words, "text").split() == [b",", b"the", b"dress", b"."]
+    assert only("Café, the dress FITS. cafe".encode(), words, "text").decode().split() == ["Café", "FITS", "cafe"]
+
+
+def explained(words):
+    """Attention on three words of every row."""
+    tokens = np.array([[word.encode() for word in words]] * ROWS, object)
+    weights = np.tile([0.5, 0.3, 0.2], (ROWS, 1))
+    return {"tokens": tokens, "token_features": np.full((ROWS, 3), b"text", object), "attention": weights}
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "passed"),
+    [
+        (("fits", "well", "row"), 1, True),
+        (("well", "dress", "says"), 1 / 3, True),
+        (("this", "dress", "says"), 0, False),
+    ],
+)
+def test_attention_that_moved_to_other_words_is_told(sample, words, value, passed):
+    live = explained(("row", "fits", "well"))
+    (gate,) = attention_drift_gates(sample, explained(words), live, 3, AttentionGate())
+    assert (gate.passed, gate.blocks) == (passed, False)
+    assert gate.value == pytest.approx(value)
+    if not passed:
+        assert gate.rows[0].startswith("row, fits, well → this, dress, says: text='Row 0 says: ")
+    (gate,) = attention_drift_gates(sample, live, {}, 3, AttentionGate())
+    assert gate.passed
