@@ -112,14 +112,15 @@ def _faithful(model: Model, sample: Sample, outputs, directory: Path, options: A
         f"{', '.join(word for _, word in ranked[row][:3])}: {by_row[row]:+.3f}: {sample.describe(row)}" for row in best
     ]
     gates = [Gate(name, value > options.min, value, options.min, why, options.severity, rows)]
-    value = float(inserted[usable].mean())
+    value, error = float(inserted[usable].mean()), float(inserted[usable].std() / len(usable) ** 0.5)
     near, far = (float(np.mean([each[key] for each in curve])) for key in ("inserted", "inserted_random"))
     why = (
         f"With the most attended words alone {what} is {near:.3f} off, with as many random ones alone {far:.3f}, mean "
-        f"over {len(usable):,} rows and {', '.join(map(str, options.words))} words; {value:+.3f} between them; more "
-        f"than {options.min:g} is asked for."
+        f"over {len(usable):,} rows and {', '.join(map(str, options.words))} words; {value:+.3f} (± {error:.3f}) "
+        f"between them; more than {options.min:g} is asked for, within twice that error."
     )
-    return [*gates, Gate("attention/insertion", value > options.min, value, options.min, why, options.severity)]
+    passed = value + 2 * error > options.min
+    return [*gates, Gate("attention/insertion", passed, value, options.min, why, options.severity)]
 
 
 def _occluded(model: Model, sample: Sample, before: Answers, head: str, ranked: list[list[Word]]) -> list[list[Word]]:
