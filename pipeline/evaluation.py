@@ -9,6 +9,7 @@ from components.evaluator import head_report
 from components.release_gate.options import SIGNATURES, HeadOptions, ModelGates, ReleaseGateOptions
 from models.spec import AnyHead, ModelSpec, MultiLabelHead, of_head
 from pipeline.config_groups import EvaluationConfig, MetricGate
+from pipeline.synonyms import read_synonyms
 
 SIGNATURE = "examples"
 
@@ -43,6 +44,9 @@ def release_gate_options(evaluation: EvaluationConfig, spec: ModelSpec) -> Relea
     Args:
         evaluation: of the pipeline's config.
         spec: its features and heads.
+
+    Raises:
+        ConfigError: the file of synonyms cannot be used.
     """
     return ReleaseGateOptions(
         signatures=(*SIGNATURES, *(("embed",) if spec.embedding_head else ()), *spec.signatures),
@@ -53,6 +57,7 @@ def release_gate_options(evaluation: EvaluationConfig, spec: ModelSpec) -> Relea
         },
         features={name: feature.type for name, feature in spec.features.items()},
         slices=tuple(tuple(each) for each in _slices(evaluation)),
+        synonyms=read_synonyms(evaluation.robustness.synonyms),
         metric_severities={name: gate.severity for name, gate in evaluation.gates.items()},
     )
 

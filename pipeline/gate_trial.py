@@ -45,7 +45,7 @@ def try_gates(
         options = release_gate_options(config.evaluation, config.model_spec(""))
         version = int(live.name) if live is not None and live.name.isdecimal() else 0
         verdict = judge(Candidate(model_dir, live, version, files), None, directory, options)
-        gates = [*_metric_gates(config.evaluation.gates, verdict, live is not None), *verdict.gates]
+        gates = [*metric_gates(config.evaluation.gates, verdict, live is not None), *verdict.gates]
         if out is not None:
             write_gates(str(out), gates)
     return gates
@@ -89,7 +89,7 @@ def _rows(config: PipelineConfig, data: Path, folder: str) -> list[str]:
     return sorted(str(path) for path in Path(split_uri(folder, TEST)).iterdir())
 
 
-def _metric_gates(limits: dict[str, MetricGate], verdict: Verdict, compared: bool) -> list[Gate]:
+def metric_gates(limits: dict[str, MetricGate], verdict: Verdict, compared: bool) -> list[Gate]:
     """The config's limits of metrics, on the rows that were asked."""
     gates = []
     for name, limit in limits.items():

@@ -1,6 +1,8 @@
-"""Size and speed of a version."""
+"""Size, memory and speed of a version."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,12 +10,13 @@ from components.gates import Gate
 from components.release_gate.options import CostGates
 
 
-def cost_gates(model_dir: Path, load_seconds: float | None, seconds: list[float], options: CostGates) -> list[Gate]:
-    """Makes the gates `cost/size`, `cost/load`, `cost/p50` and `cost/p99`.
+def cost_gates(model_dir: Path, replayed: Mapping[str, Any], seconds: list[float], options: CostGates) -> list[Gate]:
+    """Makes the gates `cost/size`, `cost/load`, `cost/memory`, `cost/model_memory`, `cost/p50` and `cost/p99`.
 
     Args:
         model_dir: of the SavedModel.
-        load_seconds: what the fresh process took to load it; None if it could not.
+        replayed: `load_seconds`, `peak_memory_bytes` and `memory_before_bytes` (just before the model was loaded), as
+            the fresh process found them; what it could not find is not there.
         seconds: of each request of one row; the first ones warm up.
         options: limits.
     """
@@ -29,29 +32,30 @@ def cost_gates(model_dir: Path, load_seconds: float | None, seconds: list[float]
             options.severity,
         )
     ]
+    load = replayed.get("load_seconds")
+    peak = replayed.get("peak_memory_bytes") if load is not None else None
+    added = None if peak is None else max(peak - replayed["memory_before_bytes"], 0)
     warm = np.array(seconds[min(3, len(seconds) - 1) :]) * 1000 if seconds else None
-    for name, value, limit, what in (
-        ("load", load_seconds, options.max_load_seconds, "Loading it took {:.2f} s"),
+    p50, p99 = (None if warm is None else float(np.quantile(warm, part)) for part in (0.5, 0.99))
+    requests = f"{0 if warm is None else len(warm)} requests of one row took up to"
+    for name, value, limit, unit, what in (
+        ("load", load, options.max_load_seconds, 1, "Loading it took {:.2f} s"),
         (
-            "p50",
-            None if warm is None else float(np.quantile(warm, 0.5)),
-            options.max_p50_ms,
-            "Half of {n} requests of one row took up to {:.1f} ms",
+            "memory",
+            peak,
+            options.max_memory_bytes,
+            1e6,
+            "A fresh process took {:,.0f} MB, TensorFlow included",
         ),
-        (
-            "p99",
-            None if warm is None else float(np.quantile(warm, 0.99)),
-            options.max_p99_ms,
-            "99 % of {n} requests of one row took up to {:.1f} ms",
-        ),
+        ("model_memory", added, options.max_model_memory_bytes, 1e6, "Of its memory the model takes {:,.0f} MB"),
+        ("p50", p50, options.max_p50_ms, 1, f"Half of {requests} {{:.1f}} ms"),
+        ("p99", p99, options.max_p99_ms, 1, f"99 % of {requests} {{:.1f}} ms"),
     ):
         if value is None:
             why = "It could not be measured: the fresh process gave no answer."
             gates.append(Gate(f"cost/{name}", limit is None, None, limit, why, options.severity))
             continue
-        told = what.format(value, n=0 if warm is None else len(warm))
-        allowed = "no limit is set" if limit is None else f"allowed are {limit:g}"
-        gates.append(
-            Gate(f"cost/{name}", limit is None or value <= limit, value, limit, f"{told}; {allowed}.", options.severity)
-        )
+        allowed = "no limit is set" if limit is None else f"allowed are {limit / unit:g}"
+        why = f"{what.format(value / unit)}; {allowed}."
+        gates.append(Gate(f"cost/{name}", limit is None or value <= limit, value, limit, why, options.severity))
     return gates

@@ -4,7 +4,8 @@ import json
 import random
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,26 @@ from components.release_gate.sample import EXPLAINED, Answers, Model, Sample
 
 TOLERANCE = 1e-3
 _WORD = re.compile(r"\w+|[^\w\s]")
+OCCLUDED_WORDS = 30
+INSERTION_SLACK = 0.05
+"""A few random words alone leave the model with the usual answer, which most rows have: being as near is no fault."""
 _RANDOM_DRAWS = 2
 Word = tuple[str, str]
 """(feature, word)."""
+Change = Callable[[bytes, list[Word], str], bytes]
+"""Of a text by some words and the feature's name."""
 
 
 def attention_gates(
     model: Model, sample: Sample, outputs: Mapping[str, np.ndarray], directory: Path, options: AttentionGate
 ) -> list[Gate]:
-    """Makes the gates `attention/sum`, `attention/padding` and, where there are texts, `attention/faithful`.
+    """Makes the gates `attention/sum`, `attention/padding` and, where there are texts, `attention/faithful` and
+    `attention/insertion`.
 
     Faithful: deleting the words with most attention must change the probability of the predicted class more than
     deleting as many random ones (after the comprehensiveness of DeYoung et al. 2020, section 4, less that of chance).
+    Insertion, which is their sufficiency: with those words alone the answer must stay nearer than with random ones
+    alone. Beside it stands what deletion can do: that of the words which alone move the answer most (occlusion).
     Of a number the change counts over the standard deviation of the answers. The first head that predicts
     classes is looked at, or the first.
 
@@ -34,7 +43,7 @@ def attention_gates(
         model: the candidate.
         sample: the rows; in the first `options.rows` words are deleted.
         outputs: what the signature `explain` says of the rows.
-        directory: gets `deletion.json`, the curve over the numbers of words.
+        directory: gets `deletion.json`, the curves over the numbers of words.
         options: limits.
 
     Raises:
@@ -52,21 +61,23 @@ def attention_gates(
     if sample.texts:
         asked = sample.first(options.rows)
         first = {alias: array[: asked.num_rows] for alias, array in outputs.items()}
-        gates.append(_faithful(model, asked, first, directory, options))
+        gates += _faithful(model, asked, first, directory, options)
     return gates
 
 
-def _faithful(model: Model, sample: Sample, outputs, directory: Path, options: AttentionGate) -> Gate:
+def _faithful(model: Model, sample: Sample, outputs, directory: Path, options: AttentionGate) -> list[Gate]:
     name = "attention/faithful"
     answers = model.answers(outputs)
     head = next((each for each in answers if not answers[each].is_number), next(iter(answers)))
-    ranked = [_ranked(sample, outputs, row) for row in range(sample.num_rows)]
+    ranked = [ranked_words(sample, outputs, row) for row in range(sample.num_rows)]
     usable = [row for row, words in enumerate(ranked) if len(words) > min(options.words)]
     if not usable:
         why = "No row has words enough that one can be deleted and others stay, so it cannot be measured."
-        return Gate(name, False, None, options.min, why, options.severity)
+        return [Gate(name, False, None, options.min, why, options.severity)]
     curve = []
-    by_row = np.zeros(sample.num_rows)
+    by_row, inserted = np.zeros(sample.num_rows), np.zeros(sample.num_rows)
+    occluded = _occluded(model, sample.first(options.occlusion_rows), answers[head], head, ranked)
+    few = [row for row in usable if row < len(occluded)]
     for number in options.words:
         attended = _drop(model, sample, answers[head], head, [words[:number] for words in ranked])
         drawn = [
@@ -75,10 +86,17 @@ def _faithful(model: Model, sample: Sample, outputs, directory: Path, options: A
         ]
         by_chance = np.mean([_drop(model, sample, answers[head], head, words) for words in drawn], axis=0)
         by_row += (attended - by_chance) / len(options.words)
-        curve.append(
-            {"words": number, "attended": attended[usable].mean().item(), "random": by_chance[usable].mean().item()}
-        )
-    text = json.dumps({"head": head, "rows": len(usable), "curve": curve}, indent=2)
+        kept = _drop(model, sample, answers[head], head, [words[:number] for words in ranked], change=only)
+        kept_by_chance = _drop(model, sample, answers[head], head, drawn[0], change=only)
+        inserted += (kept_by_chance - kept) / len(options.words)
+        point = {"words": number, "attended": attended[usable].mean().item(), "random": by_chance[usable].mean().item()}
+        point |= {"inserted": kept[usable].mean().item(), "inserted_random": kept_by_chance[usable].mean().item()}
+        if few:
+            part, own = sample.first(len(occluded)), answers[head].take(slice(len(occluded)))
+            for key, order in (("occlusion", occluded), ("attended_beside", ranked[: len(occluded)])):
+                point[key] = _drop(model, part, own, head, [words[:number] for words in order])[few].mean().item()
+        curve.append(point)
+    text = json.dumps({"head": head, "rows": len(usable), "occlusion_rows": len(few), "curve": curve}, indent=2)
     (directory / DELETION_FILE).write_text(text + "\n", encoding="utf-8")
     value = float(by_row[usable].mean())
     error = float(by_row[usable].std() / len(usable) ** 0.5)
@@ -88,17 +106,47 @@ def _faithful(model: Model, sample: Sample, outputs, directory: Path, options: A
         f"Deleting the most attended words moves {what} by {value:.3f} (± {error:.3f}) more than deleting random ones, "
         f"mean over {len(usable):,} rows ({told}); more than {options.min:g} is asked for."
     )
+    if few:
+        most, beside = (float(np.mean([each[key] for each in curve])) for key in ("occlusion", "attended_beside"))
+        why += f" On {len(few):,} rows it moves by {beside:.3f}, and by {most:.3f} for the words found by occlusion."
     best = sorted(usable, key=lambda row: by_row[row])[:2]
     rows = [
         f"{', '.join(word for _, word in ranked[row][:3])}: {by_row[row]:+.3f}: {sample.describe(row)}" for row in best
     ]
-    return Gate(name, value > options.min, value, options.min, why, options.severity, rows)
+    gates = [Gate(name, value > options.min, value, options.min, why, options.severity, rows)]
+    value, error = float(inserted[usable].mean()), float(inserted[usable].std() / len(usable) ** 0.5)
+    least = options.min - INSERTION_SLACK
+    near, far = (float(np.mean([each[key] for each in curve])) for key in ("inserted", "inserted_random"))
+    why = (
+        f"With the most attended words alone {what} is {near:.3f} off, with as many random ones alone {far:.3f}, mean "
+        f"over {len(usable):,} rows and {', '.join(map(str, options.words))} words; {value:+.3f} (± {error:.3f}) "
+        f"between them; more than {least:g} is asked for, within twice that error."
+    )
+    passed = value + 2 * error > least
+    return [*gates, Gate("attention/insertion", passed, value, least, why, options.severity)]
 
 
-def _drop(model: Model, sample: Sample, before: Answers, head: str, words: list[list[Word]]) -> np.ndarray:
-    """How far deleting words of each row moves the answer: float `(rows,)`."""
+def _occluded(model: Model, sample: Sample, before: Answers, head: str, ranked: list[list[Word]]) -> list[list[Word]]:
+    """The words of each row, that first whose deletion alone moves the answer most; of the 30 most attended."""
+    pairs = [(row, word) for row in range(sample.num_rows) for word in ranked[row][:OCCLUDED_WORDS]]
+    if not pairs:
+        return []
+    rows = np.array([row for row, _ in pairs])
+    repeated = replace(sample, columns={name: column[rows] for name, column in sample.columns.items()})
+    moved = _drop(model, repeated, before.take(rows), head, [[word] for _, word in pairs])
+    by_row: list[list[tuple[float, Word]]] = [[] for _ in range(sample.num_rows)]
+    for (row, word), value in zip(pairs, moved.tolist(), strict=True):
+        by_row[row].append((-value, word))
+    return [[word for _, word in sorted(words)] for words in by_row]
+
+
+def _drop(
+    model: Model, sample: Sample, before: Answers, head: str, words: list[list[Word]], change: Change | None = None
+) -> np.ndarray:
+    """How far deleting words of each row, or another change by them, moves the answer: float `(rows,)`."""
+    change = change or without
     columns = {
-        name: np.array([without(text, gone, name) for text, gone in zip(column, words, strict=True)], object)
+        name: np.array([change(text, some, name) for text, some in zip(column, words, strict=True)], object)
         if name in sample.texts
         else column
         for name, column in sample.columns.items()
@@ -121,13 +169,19 @@ def without(text: bytes, words: list[Word], feature: str) -> bytes:
     return _WORD.sub(lambda match: "" if fold(match.group()) in gone else match.group(), text.decode()).encode()
 
 
+def only(text: bytes, words: list[Word], feature: str) -> bytes:
+    """A text without all other words."""
+    kept = {word for name, word in words if name == feature}
+    return _WORD.sub(lambda match: match.group() if fold(match.group()) in kept else "", text.decode()).encode()
+
+
 def fold(word: str) -> str:
     """A word as vocabularies spell it: folded in case, and without accents."""
     plain = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", word).casefold())
     return "".join(letter for letter in plain if unicodedata.category(letter) != "Mn")
 
 
-def _ranked(sample: Sample, outputs: Mapping[str, np.ndarray], row: int) -> list[Word]:
+def ranked_words(sample: Sample, outputs: Mapping[str, np.ndarray], row: int) -> list[Word]:
     """The different words of a row's texts, most attended first; what stands in no text by its name is left out."""
     there = {name: {fold(word) for word in _WORD.findall(sample.columns[name][row].decode())} for name in sample.texts}
     weights: dict[Word, float] = {}

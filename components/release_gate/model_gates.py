@@ -1,5 +1,6 @@
 """All gates on what a model answers: one fresh process, in which the candidate and the live version are asked."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from components.answer_record import (
     several_answers,
 )
 from components.gates import Gate
+from components.release_gate.attention_drift import attention_drift_gates
 from components.release_gate.cost import cost_gates
 from components.release_gate.explained_rows import write_explained
 from components.release_gate.explanation import attention_gates
@@ -102,7 +104,7 @@ def judge(
     with fresh_process(candidate.directory, result_file, options.timeout_seconds) as process:
         sample = read_sample(candidate.test_files, options.features, options.heads, limits.rows)
         served = serving_gates(process, directory, options)
-        load_seconds = served[0].value if served[0].passed else None
+        replayed = json.loads(result_file.read_text(encoding="utf-8")) if served[0].passed else {}
         _ask(process, candidate, sample, directory, options, verdict)
     overall, columns = verdict.by_slice.get("", {}), limits.fairness.columns
     if columns is None:
@@ -114,7 +116,7 @@ def judge(
         *train_gap_gates(candidate.training, limits.sanity),
         *fairness_gates(verdict.by_slice, overall, options.heads, columns, limits.fairness),
         *verdict.gates,
-        *cost_gates(candidate.directory, load_seconds, verdict.seconds, limits.cost),
+        *cost_gates(candidate.directory, replayed, verdict.seconds, limits.cost),
     ]
     return verdict
 
@@ -144,7 +146,7 @@ def _ask(
         gates += constant_gates(sample, ours, limits.sanity)
         invariances, verdict.seconds = invariance_gates(model, sample, limits.cost.requests, limits.robustness)
         gates += invariances
-        gates += robustness_gates(model, sample, limits.robustness)
+        gates += robustness_gates(model, sample, limits.robustness, options.synonyms)
         explained = model.outputs(sample.columns, "explain")[0]
         gates += attention_gates(model, sample, explained, directory, limits.attention)
         if set(explained) >= EXPLAINED:
@@ -156,6 +158,8 @@ def _ask(
         return
     live = Model(process, candidate.live, options.heads) if candidate.live else None
     _compare(live, candidate, sample, ours, options, verdict)
+    if live is not None and set(explained) >= EXPLAINED:
+        verdict.gates += _attention_drift(live, candidate, sample.first(limits.attention.rows), explained, options)
     _remember(model, live, candidate, directory, options, verdict)
     _logger.info("ReleaseGate asked about %s rows of the test split", f"{sample.num_rows:,}")
 
@@ -224,6 +228,18 @@ def _compare(
         told = f" It wants {', '.join(live.missing)}, too, which the rows do not have."
         gates = [Gate(**{**vars(gate), "why": gate.why + told}) for gate in gates]
     verdict.gates += gates
+
+
+def _attention_drift(
+    live: Model, candidate: Candidate, sample: Sample, explained: Mapping[str, np.ndarray], options: ReleaseGateOptions
+) -> list[Gate]:
+    limits, ours = options.gates.attention, {name: array[: sample.num_rows] for name, array in explained.items()}
+    try:
+        theirs = live.outputs(sample.columns, "explain")[0]
+    except QuestionError as error:
+        why = f"The live version {candidate.live_version} could not be asked for its attention: {error}."
+        return [Gate("attention/drift", False, None, limits.min_overlap, why, limits.severity)]
+    return attention_drift_gates(sample, ours, theirs, candidate.live_version, limits)
 
 
 def _remember(

@@ -45,6 +45,9 @@ class RobustnessGates(GateGroup):
 
     min: float = Field(0.8, ge=0, description="Share of the accuracy that is kept (of a number: error over error).")
     rows: int = Field(200, ge=1, description="Rows that are changed.")
+    synonyms: str | None = Field(
+        None, description="File of words that mean the same, a group a line: each is put in the other's place, too."
+    )
     severity: Severity = "warn"
     tolerance: float = Field(1e-4, gt=0, description="What other rows in the batch, and their order, may change.")
 
@@ -67,6 +70,8 @@ class AttentionGate(GateGroup):
     )
     rows: int = Field(100, ge=1, description="Rows in which words are deleted.")
     words: tuple[int, ...] = Field((1, 2, 3, 5), min_length=1, description="How many words are deleted.")
+    occlusion_rows: int = Field(20, ge=0, description="Rows in which also each word alone is deleted.")
+    min_overlap: Share = Field(0.3, description="Of the three most attended words, how many the live version's share.")
     severity: Severity = "warn"
 
 
@@ -78,10 +83,14 @@ class SanityGates(GateGroup):
 
 
 class CostGates(GateGroup):
-    """Size and speed; without a limit they are measured all the same."""
+    """Size, memory and speed; without a limit they are measured all the same."""
 
     max_bytes: int = Field(4_000_000_000, ge=1, description="Of all files of the version.")
     max_load_seconds: float | None = Field(None, gt=0)
+    max_memory_bytes: int | None = Field(
+        None, ge=1, description="Peak of a fresh process with TensorFlow and the model, over the recorded requests."
+    )
+    max_model_memory_bytes: int | None = Field(None, ge=1, description="The part of it that the model adds.")
     max_p50_ms: float | None = Field(None, gt=0, description="Of requests of one row, in the process itself.")
     max_p99_ms: float | None = Field(None, gt=0)
     requests: int = Field(50, ge=1, description="Rows that are asked one by one.")
@@ -148,4 +157,5 @@ class ReleaseGateOptions(GateGroup):
     heads: dict[str, HeadOptions] = Field({"label": HeadOptions()}, min_length=1)
     features: dict[str, str] = Field(default_factory=dict, description="Name → type, `passthrough` too.")
     slices: tuple[tuple[str, ...], ...] = Field((), description="Features by whose values flips are told apart.")
+    synonyms: tuple[tuple[str, ...], ...] = Field((), description="What the file of synonyms says.")
     metric_severities: dict[str, Severity] = Field(default_factory=dict, description="Metric → what a limit does.")

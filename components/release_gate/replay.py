@@ -243,9 +243,16 @@ def rows_of(inputs, alias, info, batch):
     return np.full(len(batch), b"" if dtype == tf.string else np.nan, dtype.as_numpy_dtype)
 
 
+def resident_bytes():
+    """Memory that the process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
 def replay(model_dir, result, models):
     """Loads, replays, and fills `result` on the way, so that what was found stands there whatever comes later."""
     logs = read_requests(model_dir)
+    result["memory_before_bytes"] = resident_bytes()
     started = time.perf_counter()
     session, signatures = models.load(model_dir)
     result["load_seconds"] = time.perf_counter() - started

@@ -2,7 +2,8 @@
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -40,7 +41,28 @@ def cut_in_half(text: str, chance: random.Random) -> str:
     return " ".join(words[: (len(words) + 1) // 2])
 
 
-CHANGES: Mapping[str, Callable[[str, random.Random], str]] = {
+def swap_synonyms(groups: Sequence[Sequence[str]], text: str, chance: random.Random) -> str:
+    """Puts another word of its group in the place of each word that has one; a capital stays one.
+
+    Args:
+        groups: words that mean the same, in lower case.
+        text: to change.
+        chance: chooses.
+    """
+    others = {word: [other for other in group if other != word] for group in groups for word in group}
+
+    def swap(match: re.Match) -> str:
+        word = match.group()
+        if word.lower() not in others:
+            return word
+        other = chance.choice(others[word.lower()])
+        return other.capitalize() if word[0].isupper() else other
+
+    return re.sub(r"\w+", swap, text)
+
+
+Changes = Mapping[str, Callable[[str, random.Random], str]]
+CHANGES: Changes = {
     "typos": swap_letters,
     "case": lambda text, chance: text.upper(),
     "punctuation": lambda text, chance: _PUNCTUATION.sub(" ", text),
@@ -49,13 +71,16 @@ CHANGES: Mapping[str, Callable[[str, random.Random], str]] = {
 }
 
 
-def robustness_gates(model: Model, sample: Sample, options: RobustnessGates) -> list[Gate]:
+def robustness_gates(
+    model: Model, sample: Sample, options: RobustnessGates, synonyms: Sequence[Sequence[str]] = ()
+) -> list[Gate]:
     """Makes the gates `robustness/<change>`, of which the head that suffers most counts; none where nothing is a text.
 
     Args:
         model: the candidate.
         sample: the rows; the first `options.rows` are changed.
         options: limits.
+        synonyms: groups of words that mean the same; without them there is no `robustness/synonyms`.
 
     Raises:
         QuestionError: the model does not answer.
@@ -65,8 +90,13 @@ def robustness_gates(model: Model, sample: Sample, options: RobustnessGates) -> 
         return []
     before = model.answers(model.outputs(sample.columns)[0])
     gates = []
-    for change in CHANGES:
-        columns = changed(sample, change)
+    changes: Changes = {**CHANGES, "synonyms": partial(swap_synonyms, synonyms)} if synonyms else CHANGES
+    for change in changes:
+        columns = changed(sample, change, changes)
+        if change == "synonyms" and all((columns[name] == sample.columns[name]).all() for name in sample.texts):
+            why = f"synonyms: none of the words given stands in {sample.num_rows:,} rows, so it cannot be measured."
+            gates.append(Gate("robustness/synonyms", False, None, options.min, why, options.severity))
+            continue
         after = model.answers(model.outputs(columns)[0])
         kept = {head: _kept(sample, head, before[head], after[head]) for head in before}
         head = min(kept, key=lambda name: kept[name][0])
@@ -84,13 +114,13 @@ def robustness_gates(model: Model, sample: Sample, options: RobustnessGates) -> 
     return gates
 
 
-def changed(sample: Sample, change: str) -> dict[str, np.ndarray]:
+def changed(sample: Sample, change: str, changes: Changes = CHANGES) -> dict[str, np.ndarray]:
     """All texts of the rows changed; equal rows are changed in the same way in every run."""
     columns = dict(sample.columns)
     for name in sample.texts:
         columns[name] = np.array(
             [
-                CHANGES[change](text.decode(), random.Random(f"{change}/{name}/{row}")).encode()
+                changes[change](text.decode(), random.Random(f"{change}/{name}/{row}")).encode()
                 for row, text in enumerate(sample.columns[name])
             ],
             object,

@@ -1,5 +1,7 @@
 """Answers with one fault each: the right gate finds it, names the rows, and lets the same pass without the fault."""
 
+import random
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,10 +10,12 @@ from components.data_gate.table import Table
 from components.evaluator.class_counts import ClassCounts, LevelCounts
 from components.evaluator.label_counts import LabelCounts
 from components.evaluator.number_sums import NumberSums
+from components.release_gate.attention_drift import attention_drift_gates
 from components.release_gate.cost import cost_gates
-from components.release_gate.explanation import fold, without
+from components.release_gate.explanation import fold, only, without
 from components.release_gate.flips import flip_gates
 from components.release_gate.options import (
+    AttentionGate,
     CalibrationGate,
     CostGates,
     FairnessGates,
@@ -20,7 +24,7 @@ from components.release_gate.options import (
     SanityGates,
 )
 from components.release_gate.resampling import metrics_of, noise_of
-from components.release_gate.robustness import CHANGES, changed
+from components.release_gate.robustness import CHANGES, changed, swap_synonyms
 from components.release_gate.sample import Answers, Sample
 from components.release_gate.sanity import (
     calibration_gates,
@@ -111,8 +115,10 @@ def test_worse_than_always_the_same_class(accuracy, f1, passed):
 def test_what_was_not_measured_does_not_pass(tmp_path):
     assert not majority_gates({}, HEADS, SanityGates())[0].passed
     assert not calibration_gates({}, HEADS, CalibrationGate())[0].passed
-    gates = {gate.name: gate for gate in cost_gates(tmp_path, None, [], CostGates(max_p50_ms=5))}
+    gates = {gate.name: gate for gate in cost_gates(tmp_path, {}, [], CostGates(max_p50_ms=5, max_memory_bytes=1))}
     assert gates["cost/p50"].blocks
+    assert gates["cost/memory"].blocks
+    assert not gates["cost/model_memory"].blocks
 
 
 def test_probabilities_that_are_off():
@@ -144,13 +150,27 @@ def test_a_model_that_learnt_by_heart(tmp_path):
     assert not train_gap_gates(tmp_path / "none.json", SanityGates())[0].passed
 
 
-def test_size_and_speed_block_if_a_limit_is_set(tmp_path):
+def test_size_memory_and_speed_block_if_a_limit_is_set(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"0" * 1000)
     seconds = [1.0] * 3 + [0.002] * 97 + [0.5]
-    passing = cost_gates(tmp_path, 2.0, seconds, CostGates(max_bytes=1000, max_load_seconds=2, max_p50_ms=2))
+    replayed = {"load_seconds": 2.0, "peak_memory_bytes": 900_000_000, "memory_before_bytes": 650_000_000}
+    just = {"max_load_seconds": 2, "max_p50_ms": 2, "max_memory_bytes": 900_000_000}
+    passing = cost_gates(
+        tmp_path, replayed, seconds, CostGates(max_bytes=1000, max_model_memory_bytes=250_000_000, **just)
+    )
     assert all(gate.passed for gate in passing)
-    failing = cost_gates(tmp_path, 2.0, seconds, CostGates(max_bytes=999, max_load_seconds=1.9, max_p99_ms=2))
-    assert {gate.name for gate in failing if gate.blocks} == {"cost/size", "cost/load", "cost/p99"}
+    over = {"max_load_seconds": 1.9, "max_p99_ms": 2, "max_memory_bytes": 899_999_999}
+    failing = {
+        gate.name: gate
+        for gate in cost_gates(
+            tmp_path, replayed, seconds, CostGates(max_bytes=999, max_model_memory_bytes=249_999_999, **over)
+        )
+    }
+    assert {name for name, gate in failing.items() if gate.blocks} == {
+        "cost/size", "cost/load", "cost/memory", "cost/model_memory", "cost/p99",
+    }  # fmt: skip
+    assert failing["cost/model_memory"].value == 250_000_000
+    assert failing["cost/model_memory"].why == "Of its memory the model takes 250 MB; allowed are 250."
 
 
 def counted(kind, counts, labels, rows):
@@ -206,6 +226,39 @@ def test_changes_of_texts_are_small_and_the_same_each_time(sample):
     assert changed(sample, "truncation")["text"][0] == b"Row 0 says: this"
 
 
+def test_synonyms_take_each_others_place():
+    groups = [("great", "wonderful"), ("dress", "gown")]
+    changed_text = swap_synonyms(groups, "Great dress! A greater one than my gown.", random.Random(0))
+    assert changed_text == "Wonderful gown! A greater one than my dress."
+
+
 def test_words_are_deleted_wherever_they_stand():
     words = [("text", fold("Café")), ("text", "fits"), ("title", "dress")]
     assert without("Café, the dress FITS. cafe".encode(), words, "text").split() == [b",", b"the", b"dress", b"."]
+    assert only("Café, the dress FITS. cafe".encode(), words, "text").decode().split() == ["Café", "FITS", "cafe"]
+
+
+def explained(words):
+    """Attention on three words of every row."""
+    tokens = np.array([[word.encode() for word in words]] * ROWS, object)
+    weights = np.tile([0.5, 0.3, 0.2], (ROWS, 1))
+    return {"tokens": tokens, "token_features": np.full((ROWS, 3), b"text", object), "attention": weights}
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "passed"),
+    [
+        (("fits", "well", "row"), 1, True),
+        (("well", "dress", "says"), 1 / 3, True),
+        (("this", "dress", "says"), 0, False),
+    ],
+)
+def test_attention_that_moved_to_other_words_is_told(sample, words, value, passed):
+    live = explained(("row", "fits", "well"))
+    (gate,) = attention_drift_gates(sample, explained(words), live, 3, AttentionGate())
+    assert (gate.passed, gate.blocks) == (passed, False)
+    assert gate.value == pytest.approx(value)
+    if not passed:
+        assert gate.rows[0].startswith("row, fits, well → this, dress, says: text='Row 0 says: ")
+    (gate,) = attention_drift_gates(sample, live, {}, 3, AttentionGate())
+    assert gate.passed
