@@ -237,7 +237,7 @@ def flink(arguments):
         conf.mkdir()
         settings = {**FLINK_SETTINGS, "jobmanager.rpc.port": free_port(), "rest.port": port, "io.tmp.dirs": folder}
         (conf / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
-        managers = []
+        managers: list[tuple[subprocess.Popen, Path]] = []
         for name in FLINK_CLASSES[:1] + FLINK_CLASSES[1:] * arguments.workers:
             path = Path(folder, f"{name.rpartition('.')[2]}-{len(managers)}.log")
             log = stack.enter_context(path.open("w", encoding="utf-8"))
@@ -263,7 +263,7 @@ def flink_libraries():
     if shutil.which("java") is None:
         raise EngineError("Flink is a Java program, and there is no `java` here: install Java 17.")
     found = importlib.util.find_spec("pyflink")
-    for place in found.submodule_search_locations if found else ():
+    for place in (found and found.submodule_search_locations) or ():
         for dist in Path(place, "lib").glob("flink-dist-*.jar"):
             version = ".".join(dist.stem.removeprefix("flink-dist-").split(".")[:2])
             if version in FLINK_VERSIONS:
