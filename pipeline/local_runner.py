@@ -14,6 +14,7 @@ from tfx.orchestration import metadata
 from components.example_gen.errors import InputDataError
 from components.pusher.versions import read_release, version_dirs
 from pipeline import release
+from pipeline.beam.workers import watched_workers
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
 from pipeline.dag import create_pipeline
@@ -110,7 +111,7 @@ def run(
             elif node.node_info.id == "Pusher":  # what is live is no input of any node: it must look each time
                 node.execution_options.caching_options.enable_cache = False
             try:
-                with console.step(node.node_info.id):
+                with console.step(node.node_info.id), watched_workers():
                     _launcher(node, ir, deployment, connection).launch()
             except Exception as error:
                 raise _failure(error, node.node_info.id, run_id, history, console) from error

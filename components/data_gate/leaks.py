@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from components.data_gate.report import shorten
 from components.data_gate.table import Table
-from components.data_gate.words import words_of
+from components.data_gate.words import Words, words_of
 from components.example_gen.split import normalize
 from components.gates import Gate
 from components.schema_gen.options import ValidationOptions
@@ -21,6 +21,7 @@ SHOWN_VALUES = 3
 _MAX_CLASSES = 100
 _SMOOTHING = 2.0
 _MIN_ROWS_WITH_WORD = 5
+_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -193,13 +194,13 @@ def _word_rule(name: str, column: pa.Array, target: Target, label: str) -> Rule:
     number = len(words.vocabulary)
     if not number:
         return Rule(0.0, [f"`{name}` has no word"])
-    pairs = np.unique(words.rows * number + words.ids)
-    rows, ids = pairs // number, pairs % number
+    rows, ids = _words_in_rows(words)
     learnt = target.learn[rows]
-    values = target.values[rows[learnt]]
     total = float(target.learn.sum())
-    has = np.stack([np.bincount(ids[learnt], weights=each, minlength=number) for each in values.T], axis=1)
-    count = np.bincount(ids[learnt], minlength=number)
+    of_row, of_word = rows[learnt], ids[learnt]
+    each_class = [np.bincount(of_word, weights=each[of_row], minlength=number) for each in target.values.T]
+    has = np.stack(each_class, axis=1)
+    count = np.bincount(of_word, minlength=number)
     if target.names:
         gain = _information(has, count, target.prior * total, total)
     else:  # variance between rows with and without the word
@@ -215,6 +216,18 @@ def _word_rule(name: str, column: pa.Array, target: Target, label: str) -> Rule:
         if count[best]
         else Rule(0.0, [name])
     )
+
+
+def _words_in_rows(words: Words) -> tuple[np.ndarray, np.ndarray]:
+    """Which word stands in which row, each once: int32 `(pairs,)` of rows, ascending, and of words."""
+    number, texts = len(words.vocabulary), len(words.lengths)
+    parts = []
+    for start in range(0, texts, _ROWS_AT_ONCE):  # sorting all at once takes several times the memory
+        part = words.part(start, min(start + _ROWS_AT_ONCE, texts))
+        pairs = np.unique(part.rows * number + part.ids)
+        parts.append(np.stack([pairs // number + start, pairs % number]).astype(np.int32))
+    rows, ids = np.concatenate(parts, axis=1)
+    return rows, ids
 
 
 def _information(has: np.ndarray, count: np.ndarray, classes: np.ndarray, total: float) -> np.ndarray:

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from components.measures import jensen_shannon_divergence
 
 MAX_VOCABULARY = 50_000
+_TEXTS_AT_ONCE = 20_000
+"""Texts are split so many at a time: what a split leaves behind takes ten times as much memory as the numbers."""
 _NO_WORD = r"[^\p{L}\p{N}]+"
 _WORD_OF_ONE_CHARACTER = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
 """Scripts that put no space between words."""
@@ -65,13 +67,13 @@ def words_of(texts: Sequence[pa.Array]) -> list[Words]:
     Returns:
         In the same order.
     """
-    joined = pc.fill_null(pa.concat_arrays(list(texts)), "")
-    spaced = pc.replace_substring_regex(pc.utf8_lower(joined), _WORD_OF_ONE_CHARACTER, r" \1 ")
-    split = pc.split_pattern(pc.utf8_trim(pc.replace_substring_regex(spaced, _NO_WORD, " "), " "), " ")
-    encoded = split.flatten().dictionary_encode()
-    ids = encoded.indices.to_numpy(zero_copy_only=False)
-    vocabulary = encoded.dictionary
-    offsets = split.offsets.to_numpy().astype(np.int64) - split.offsets[0].as_py()
+    joined = pa.chunked_array(list(texts), pa.string())
+    starts = range(0, max(len(joined), 1), _TEXTS_AT_ONCE)
+    parts = [_split(joined.slice(start, _TEXTS_AT_ONCE).combine_chunks()) for start in starts]
+    encoded = pa.chunked_array([words for words, _ in parts]).unify_dictionaries()
+    ids = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
+    vocabulary = encoded.chunk(0).dictionary
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([lengths for _, lengths in parts]), dtype=np.int64)])
     nothing = pc.index(vocabulary, "").as_py()
     if nothing >= 0:  # an empty text is split into one empty word
         kept = ids != nothing
@@ -80,6 +82,13 @@ def words_of(texts: Sequence[pa.Array]) -> list[Words]:
     whole = Words(ids, offsets, vocabulary)
     borders = np.cumsum([0, *map(len, texts)])
     return [whole.part(start, stop) for start, stop in itertools.pairwise(borders)]
+
+
+def _split(texts: pa.Array) -> tuple[pa.DictionaryArray, np.ndarray]:
+    """The words of some texts one behind the other, and how many each text has."""
+    spaced = pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(texts, "")), _WORD_OF_ONE_CHARACTER, r" \1 ")
+    split = pc.split_pattern(pc.utf8_trim(pc.replace_substring_regex(spaced, _NO_WORD, " "), " "), " ")
+    return split.flatten().dictionary_encode(), np.diff(split.offsets.to_numpy().astype(np.int64))
 
 
 @dataclass(frozen=True)
