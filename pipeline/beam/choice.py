@@ -30,7 +30,7 @@ def settle(beam: AnyBeam, paths: Iterable[str]) -> AnyBeam:
     size, workers = sum(map(_size, paths)), beam.workers or len(os.sched_getaffinity(0))
     pays = size >= PAYS_FROM_BYTES and workers > 1
     told = f"Beam runs in {f'{workers} processes' if pays else 'memory'}: the input has {_mebibytes(size)}"
-    limit = f"processes pay from {_mebibytes(PAYS_FROM_BYTES)} on"
+    limit = f"processes are taken from {_mebibytes(PAYS_FROM_BYTES)} on"
     why = limit if workers > 1 or size < PAYS_FROM_BYTES else f"{limit}, but there is one worker only"
     logging.getLogger(PROGRESS_LOGGER).info("%s; %s (`beam.runner` chooses otherwise).", told, why)
     return ProcessesBeam(workers=workers) if pays else DirectBeam()

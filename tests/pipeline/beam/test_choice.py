@@ -24,7 +24,7 @@ def test_large_inputs_take_processes_and_small_ones_memory(table, tmp_path, capl
         assert choice.settle(AutoBeam(workers=2), [table]) == ProcessesBeam(workers=2)
         assert choice.settle(AutoBeam(workers=2), [str(small)] * 3) == DirectBeam()
         assert choice.settle(AutoBeam(workers=1), [table]) == DirectBeam()
-    limit = f"processes pay from {choice.PAYS_FROM_BYTES / 2**20:,.0f} MiB on"
+    limit = f"processes are taken from {choice.PAYS_FROM_BYTES / 2**20:,.0f} MiB on"
     large, little, alone = caplog.messages
     assert large.startswith("Beam runs in 2 processes: the input has ")
     assert little.startswith(f"Beam runs in memory: the input has 0.0 MiB; {limit} (")
