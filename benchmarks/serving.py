@@ -222,9 +222,11 @@ def show(found: list[dict[str, Any]]) -> None:
     for clients, limit in limits.items():
         ours, alone = by_peer["server, batching", clients], by_peer["server", clients]
         own = ours["cpu"] - limit["cpu"]
+        gain = ours["rows_per_second"] / alone["rows_per_second"]
         console.print(
-            f"{clients} clients: the server itself takes {own:.3f} ms of processor a row, {own / limit['cpu']:.1%} of "
-            f"the bare call's; batching gives {ours['rows_per_second'] / alone['rows_per_second']:.2f} times the rows."
+            f"{clients} clients: the server adds {own:.3f} ms of processor time a row, {own / limit['cpu']:.1%} of the "
+            f"bare call's; batching gives {gain:.2f} times the rows.",
+            soft_wrap=True,
         )
 
 
