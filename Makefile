@@ -39,7 +39,7 @@ benchmarks: venv  ## Peers side by side (quick sizes)
 	@$(BIN)/python -m benchmarks.ingestion --quick
 	@$(BIN)/python -m benchmarks.quality
 	@test -d workspace/reviews/serving/reviews || $(BIN)/attention run reviews
-	@$(BIN)/python -m benchmarks.serving workspace/reviews/serving/reviews --quick
+	@$(BIN)/python -m benchmarks.serving workspace/reviews/serving/reviews --seconds 2
 
 clean:  ## Remove .venv and caches; workspaces stay
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -1,32 +1,49 @@
-"""Our server under load, beside a bare call of the same function in process, which no server can beat.
+"""Our server under load, beside a bare call of the same function, which no server can beat, and beside its peers.
 
-    python benchmarks/serving.py workspace/reviews/serving/reviews            # about three minutes
-    python benchmarks/serving.py workspace/reviews/serving/reviews --quick    # a minute
+    python -m benchmarks.serving workspace/reviews/serving/reviews
+    python -m benchmarks.serving workspace/reviews_bert/serving/reviews_bert --peer PEER/bin/python
 
-Every client is a closed loop over gRPC on the loopback: it sends one row, waits for the answer, sends the next. Rows
-are those that the trainer recorded in the model (`assets.extra/tf_serving_warmup_requests`). All clients share one
-process that only moves bytes, but it shares the processors with the server: `client CPU` is what it took of them.
-"CPU ms" are milliseconds of processor time per row. "of bare" compares rows per second with the bare call that is
-given as many rows at once as there are clients; it is the limit if clients cost nothing.
+Every client is a closed loop on the loopback: it sends one row, waits for the answer, sends the next. Rows are those
+that the trainer recorded in the model. All clients share one process that only moves bytes, but it shares the
+processors with the server: "client CPU" is what it took of them. "CPU ms" are milliseconds of processor time per row.
+
+"bare, as batched" is the signature called in process, in batches of the mean size that the batching server formed, by
+as many threads as it has for batches; "of bare" compares rows per second with that. What the server adds itself is also
+told in processor time per row, which does not blame it for the clients' share.
+
+`--peer` is the interpreter of an environment of its own, of this Python's version, that holds torch, transformers,
+fastapi, uvicorn, onnxruntime, onnx and tf2onnx. ONNX Runtime gets the trained network alone, without the word pieces,
+by the same batches and threads. PyTorch behind FastAPI, for a BERT that reads one text, gets the preset's weights.
 """
 
 import argparse
-import asyncio
 import json
+import os
+import re
+import socket
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.served_model import newest, recorded_rows, write_bodies, write_requests
 from deploy.serving.launch import ServerProcess
+from pipeline import assets
 
 WARM_UP_SECONDS = 1.5
-PREDICT = "/tensorflow.serving.PredictionService/Predict"
+PEER = Path(__file__).with_name("serving_peer.py")
+BARE = "bare, as batched"
 BATCHING = """
 max_batch_size { value: 64 }
 batch_timeout_micros { value: %d }
@@ -36,190 +53,180 @@ num_batch_threads { value: %d }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Our server beside a bare call.")
+    parser = argparse.ArgumentParser(description="Our server beside a bare call and its peers.")
     parser.add_argument("base_path", type=Path, help="Directory with the version directories of one model.")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--seconds", type=float, default=8.0, help="Of each measurement.")
     parser.add_argument("--batch_timeout_micros", type=int, default=1000)
     parser.add_argument("--num_batch_threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="Two seconds of each.")
-    parser.add_argument("--measure", choices=("bare", "load"), help=argparse.SUPPRESS)
-    parser.add_argument("--target", help=argparse.SUPPRESS)
+    parser.add_argument("--peer", help="Python of the peers' environment; default: none.")
+    parser.add_argument("--preset", default="asset:minilm", help="Of the BERT behind FastAPI.")
+    parser.add_argument("--max_len", type=int, default=128, help="Of its text.")
     arguments = parser.parse_args()
-    seconds = 2.0 if arguments.quick else arguments.seconds
-    if arguments.measure == "bare":
-        print(json.dumps(measure_bare(newest(arguments.base_path), arguments.clients, seconds)))
-    elif arguments.measure == "load":
-        requests = recorded_rows(newest(arguments.base_path))
-        print(json.dumps(asyncio.run(measure_load(arguments.target, requests, arguments.clients[0], seconds))))
-    else:
-        found = in_new_process("bare", arguments.base_path, arguments.clients, seconds)
-        for batching in (False, True):
-            found += measure_server(arguments, batching, seconds)
-        print_table(found)
+    rows = recorded_rows(newest(arguments.base_path))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        requests = write_requests(rows, "model", folder)
+        found = [*serve(arguments, False, requests, folder), *serve(arguments, True, requests, folder)]
+        batched = [one for one in found if one["peer"] == "server, batching"]
+        loads = [(min(one["clients"], arguments.num_batch_threads), round(one["batch"])) for one in batched]
+        found += bare(arguments, loads)
+        if arguments.peer:
+            found += onnx(arguments, loads, folder)
+        if arguments.peer and len(rows[0]) == 1:
+            found += fastapi(arguments, write_bodies(rows, "model", folder))
+    show(found)
 
 
-def newest(base_path: Path) -> Path:
-    """The directory of the newest version."""
-    versions = [int(path.name) for path in base_path.iterdir() if path.name.isdigit()]
-    if not versions:
-        raise SystemExit(f"There is no version under {base_path}.")
-    return base_path / str(max(versions))
+def serve(arguments: argparse.Namespace, batching: bool, requests: Path, folder: Path) -> Iterator[dict[str, Any]]:
+    """Our server with more and more clients."""
+    monitoring = folder / "monitoring.config"
+    monitoring.write_text("prometheus_config { enable: true }")
+    flags = ["--file_system_poll_wait_seconds=0", f"--monitoring_config_file={monitoring}"]
+    if batching:
+        file = folder / "batching.config"
+        file.write_text(BATCHING % (arguments.batch_timeout_micros, arguments.num_batch_threads))
+        flags += ["--enable_batching", f"--batching_parameters_file={file}"]
+    with ServerProcess("model", arguments.base_path.absolute(), *flags) as server:
+        for clients in arguments.clients:
+            before = batches(server.rest_url)
+            one = load(f"grpc://{server.target}", requests, clients, arguments.seconds, server.process.pid)
+            rows, runs = (now - then for now, then in zip(batches(server.rest_url), before, strict=True))
+            yield {"peer": "server, batching" if batching else "server", **one, "batch": rows / runs if runs else 1.0}
 
 
-def recorded_rows(path: Path) -> list[Any]:
-    """PredictRequests of one row each, from the requests that were recorded for `serving_default`."""
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-
-    requests = []
-    file = path / "assets.extra" / "tf_serving_warmup_requests"
-    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
-        recorded = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        if not recorded.inputs or recorded.model_spec.signature_name not in ("", "serving_default"):
-            continue
-        columns = {name: tf.make_ndarray(tensor) for name, tensor in recorded.inputs.items()}
-        for row in range(min(len(column) for column in columns.values())):
-            request = predict_pb2.PredictRequest()
-            request.model_spec.name = "model"
-            for name, column in columns.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(column[row : row + 1]))
-            requests.append(request)
-    if not requests:
-        raise SystemExit(f"No request for serving_default is recorded in {file}.")
-    return requests
+def batches(rest_url: str) -> tuple[float, float]:
+    """Rows and runs of the server's batches so far."""
+    with urllib.request.urlopen(f"{rest_url}/monitoring/prometheus/metrics", timeout=30) as answer:
+        page = answer.read().decode()
+    rows, runs = (
+        sum(map(float, re.findall(rf"^:attention:serving:batch_size_{kind}\{{.*\}} (\S+)$", page, re.M)))
+        for kind in ("sum", "count")
+    )
+    return rows, runs
 
 
-def measure_bare(path: Path, sizes: list[int], seconds: float) -> list[dict[str, Any]]:
-    """Calls the signature in this process with as many rows at once as there are clients elsewhere."""
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401  # registers the operations that text models hold
-
-    requests = recorded_rows(path)
-    model = tf.saved_model.load(str(path))
-    function = model.signatures["serving_default"]
-    found = []
-    for size in sizes:
-        names = requests[0].inputs
-        rows = [requests[number % len(requests)] for number in range(size)]
-        feeds = {name: tf.concat([tf.make_ndarray(row.inputs[name]) for row in rows], axis=0) for name in names}
-        times: list[float] = []
-        until = time.perf_counter() + WARM_UP_SECONDS + seconds
-        begun = cpu = 0.0
-        while (now := time.perf_counter()) < until:
-            if not begun and now > until - seconds:
-                begun, cpu = now, time.process_time()
-                times.clear()
-            function(**feeds)
-            times.append(time.perf_counter() - now)
-        elapsed, spent = time.perf_counter() - begun, time.process_time() - cpu
-        found.append(row_of("bare function", size, size, times, elapsed, spent, 0.0))
-    return found
-
-
-def measure_server(arguments: argparse.Namespace, batching: bool, seconds: float) -> list[dict[str, Any]]:
-    """Starts a server and loads it with more and more clients."""
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        flags = ["--file_system_poll_wait_seconds=0"]
-        if batching:
-            file = Path(folder) / "batching.config"
-            file.write_text(BATCHING % (arguments.batch_timeout_micros, arguments.num_batch_threads))
-            flags += ["--enable_batching", f"--batching_parameters_file={file}"]
-        name = "server, batching" if batching else "server"
-        with ServerProcess("model", arguments.base_path.absolute(), *flags) as server:
-            process = psutil.Process(server.process.pid)
-            for clients in arguments.clients:
-                before = cpu_seconds(process)
-                (load,) = in_new_process("load", arguments.base_path, [clients], seconds, server.target)
-                share = seconds / (seconds + WARM_UP_SECONDS)
-                spent = (cpu_seconds(process) - before) * share
-                row = row_of(name, clients, 1, load["times"], load["seconds"], spent, load["cpu"])
-                found.append(row | {"failed": load["failed"]})
-    return found
-
-
-async def measure_load(target: str, requests: list[Any], clients: int, seconds: float) -> list[dict[str, Any]]:
-    """Closed loops over one channel per eight clients; messages are bytes on both sides."""
-    import grpc.aio
-
-    messages = [request.SerializeToString() for request in requests]
-    channels = [
-        grpc.aio.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) for _ in range((clients + 7) // 8)
+def load(url: str, requests: Path, clients: int, seconds: float, pid: int) -> dict[str, Any]:
+    """Loads a server that runs as a process; the first `WARM_UP_SECONDS` are left out."""
+    process = psutil.Process(pid)
+    total = seconds + WARM_UP_SECONDS
+    command = [sys.executable, "-m", "benchmarks.serving_load", str(requests), "--url", url]
+    spent = sum(process.cpu_times()[:2])
+    output = subprocess.run(
+        [*command, "--clients", str(clients), "--seconds", str(total)], stdout=subprocess.PIPE, check=True
+    ).stdout
+    spent = sum(process.cpu_times()[:2]) - spent
+    told = json.loads(output)
+    answers = len(told["took"])
+    took = [
+        took
+        for sent, took in zip(told["sent"], told["took"], strict=True)
+        if sent - told["began"] >= WARM_UP_SECONDS and sent + took <= told["began"] + total
     ]
-    calls = [channel.unary_unary(PREDICT) for channel in channels]
-    times: list[float] = []
-    failed = 0
-    until = time.perf_counter() + WARM_UP_SECONDS + seconds
-
-    async def client(number: int) -> None:
-        nonlocal failed
-        call, turn = calls[number % len(calls)], number
-        while (sent := time.perf_counter()) < until:
-            turn += clients
-            try:
-                await call(messages[turn % len(messages)], timeout=30)
-            except grpc.RpcError:
-                failed += 1
-            else:
-                if sent > until - seconds:
-                    times.append(time.perf_counter() - sent)
-
-    tasks = [asyncio.ensure_future(client(number)) for number in range(clients)]
-    await asyncio.sleep(WARM_UP_SECONDS)
-    cpu = time.process_time()
-    await asyncio.gather(*tasks)
-    spent = time.process_time() - cpu
-    for channel in channels:
-        await channel.close()
-    return [{"times": times, "seconds": seconds, "cpu": spent, "failed": failed}]
+    line = line_of(clients, 1, took, seconds, spent / max(answers, 1) * len(took))
+    return line | {"client_cpu": told["cpu"] / max(answers, 1) * 1e3, "failed": len(told["failed"])}
 
 
-def in_new_process(
-    what: str, base_path: Path, clients: list[int], seconds: float, target: str = ""
+def bare(arguments: argparse.Namespace, loads: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    """The signature in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.serving_bare", "call", str(arguments.base_path)]
+    command += [",".join(f"{threads}x{size}" for threads, size in loads), str(arguments.seconds)]
+    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout)
+    return lines_of(BARE, arguments.clients, loads, told)
+
+
+def onnx(arguments: argparse.Namespace, loads: list[tuple[int, int]], folder: Path) -> list[dict[str, Any]]:
+    """The network by ONNX Runtime."""
+    version = sysconfig.get_python_version()
+    packages = Path(arguments.peer).parents[1] / "lib" / f"python{version}" / "site-packages"
+    command = [sys.executable, "-m", "benchmarks.serving_bare", "onnx", str(arguments.base_path.absolute())]
+    subprocess.run(
+        [*command, str(packages), str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+    )
+    command = [arguments.peer, str(PEER), "onnx", str(folder)]
+    command += [",".join(f"{threads}x{size}" for threads, size in loads), str(arguments.seconds)]
+    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    print(f"ONNX Runtime's logits differ from Keras's by at most {told['difference']:.1g}.")
+    return lines_of("ONNX Runtime, bare", arguments.clients, loads, told["found"])
+
+
+def fastapi(arguments: argparse.Namespace, requests: Path) -> Iterator[dict[str, Any]]:
+    """PyTorch behind FastAPI with more and more clients."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [arguments.peer, str(PEER), "fastapi", assets.resolve(arguments.preset), str(arguments.max_len)]
+    with started([*command, str(port)], port) as process:
+        for clients in arguments.clients:
+            url = f"http://127.0.0.1:{port}/predict"
+            yield {"peer": "PyTorch + FastAPI", **load(url, requests, clients, arguments.seconds, process.pid)}
+
+
+@contextmanager
+def started(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that listens on a port of this machine."""
+    with subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}) as process:
+        try:
+            for _ in range(1200):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.terminate()
+
+
+def lines_of(
+    peer: str, clients: list[int], loads: list[tuple[int, int]], told: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Measures in a process that does nothing else."""
-    command = [sys.executable, __file__, str(base_path), "--measure", what, "--seconds", str(seconds)]
-    command += ["--target", target, "--clients", *map(str, clients)]
-    output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
-    return list(json.loads(output))
+    """Lines of what was called in process, beside the clients whose batches it got."""
+    return [
+        {"peer": peer, **line_of(number, size, one["took"], one["seconds"], one["cpu"]), "batch": size}
+        for number, (_, size), one in zip(clients, loads, told, strict=True)
+    ]
 
 
-def cpu_seconds(process: psutil.Process) -> float:
-    """Processor time that a process has had."""
-    spent = process.cpu_times()
-    return spent.user + spent.system
-
-
-def row_of(
-    name: str, clients: int, rows: int, times: list[float], seconds: float, cpu: float, client_cpu: float
-) -> dict[str, Any]:
+def line_of(clients: int, rows: int, took: list[float], seconds: float, cpu: float) -> dict[str, Any]:
     """One line of the table; `rows` is how many one call answers."""
-    done = max(len(times) * rows, 1)
-    cuts = statistics.quantiles(times, n=100) if len(times) > 1 else [float("nan")] * 99
+    done = max(len(took) * rows, 1)
+    cuts = statistics.quantiles(took, n=100) if len(took) > 1 else [float("nan")] * 99
     return {
-        "peer": name,
         "clients": clients,
         "rows_per_second": done / seconds,
         "p50": cuts[49] * 1e3,
         "p99": cuts[98] * 1e3,
         "cpu": cpu / done * 1e3,
-        "client_cpu": client_cpu / done * 1e3,
-        "failed": 0,
     }
 
 
-def print_table(found: list[dict[str, Any]]) -> None:
-    bare = {one["clients"]: one["rows_per_second"] for one in found if one["peer"] == "bare function"}
-    print(
-        f"{'':20}{'clients':>8}{'rows/s':>9}{'of bare':>9}{'p50 ms':>9}{'p99 ms':>9}"
-        f"{'CPU ms':>9}{'client CPU':>12}{'failed':>8}"
-    )
+def show(found: list[dict[str, Any]]) -> None:
+    """Prints the table, and what the server costs itself."""
+    limits = {one["clients"]: one for one in found if one["peer"] == BARE}
+    by_peer = {(one["peer"], one["clients"]): one for one in found}
+    columns = ("clients", "batch", "rows/s", "of bare", "p50 ms", "p99 ms", "CPU ms", "client CPU", "failed")
+    table = Table("", *columns)
     for one in found:
-        print(
-            f"{one['peer']:20}{one['clients']:>8}{one['rows_per_second']:>9,.0f}"
-            f"{one['rows_per_second'] / bare[one['clients']]:>9.0%}{one['p50']:>9.2f}{one['p99']:>9.2f}"
-            f"{one['cpu']:>9.3f}{one['client_cpu']:>12.3f}{one['failed']:>8}"
+        table.add_row(
+            one["peer"],
+            str(one["clients"]),
+            f"{one['batch']:.1f}" if "batch" in one else "",
+            f"{one['rows_per_second']:,.0f}",
+            f"{one['rows_per_second'] / limits[one['clients']]['rows_per_second']:.0%}",
+            *(f"{one[name]:.3f}" if name == "cpu" else f"{one[name]:.2f}" for name in ("p50", "p99", "cpu")),
+            f"{one['client_cpu']:.3f}" if "client_cpu" in one else "",
+            str(one.get("failed", "")),
+        )
+    console = Console(width=120)
+    console.print(table)
+    for clients, limit in limits.items():
+        ours, alone = by_peer["server, batching", clients], by_peer["server", clients]
+        own = ours["cpu"] - limit["cpu"]
+        gain = ours["rows_per_second"] / alone["rows_per_second"]
+        console.print(
+            f"{clients} clients: the server adds {own:.3f} ms of processor time a row, {own / limit['cpu']:.1%} of the "
+            f"bare call's; batching gives {gain:.2f} times the rows.",
+            soft_wrap=True,
         )
 
 

@@ -55,6 +55,9 @@ class LoadedModel:
         options = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=threads[0], inter_op_parallelism_threads=threads[1], allow_soft_placement=True
         )
+        # The first call of a signature builds its functions for seconds, in a thread of the pool: if all sessions
+        # shared one, the version that still answers would go without that thread while the next is warmed up.
+        options.use_per_session_threads = True
         self._session = tf.compat.v1.Session(graph=self._graph, config=options)
         try:
             self.signatures = self._load(path)
