@@ -17,27 +17,37 @@ class WorkerDiedError(RuntimeError):
 def watched_workers() -> Iterator[None]:
     """Ends what the main thread does inside when a worker process dies; Beam would wait for its answer for ever.
 
+    No other thread can be woken, so in others it does nothing.
+
     Raises:
         WorkerDiedError: one died.
     """
-    before, deaths = threading.excepthook, []
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    watching = threading.Lock()
+    deaths: list[BaseException | None] = []
 
     def told(failed: threading.ExceptHookArgs) -> None:
         if failed.thread is None or failed.thread.name != WORKER_THREAD:
             before(failed)
             return
-        deaths.append(failed.exc_value)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # wakes it, too
+        with watching:
+            if threading.excepthook is told:
+                deaths.append(failed.exc_value)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)  # SIGINT may be ignored
 
-    threading.excepthook = told
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not deaths:
-            raise
+    def died(signum: int, frame: object) -> None:
         raise WorkerDiedError(
             f"One of Beam's worker processes was killed or broke ({deaths[0]}); most often memory runs short: give "
             "fewer `beam.workers`, or `beam.runner: direct`. Run it again and it goes on from this step."
-        ) from None
+        )
+
+    before, handler = threading.excepthook, signal.signal(signal.SIGUSR1, died)
+    threading.excepthook = told
+    try:
+        yield
     finally:
-        threading.excepthook = before
+        with watching:
+            threading.excepthook = before
+        signal.signal(signal.SIGUSR1, handler)
