@@ -8,7 +8,9 @@ counters and random parts, and their order is free. So the hash is taken over wh
 * a tensor is its operation, the operation's attributes, and the digests of its inputs;
 * what else has to run first (checks, say) counts as a set: in which order TensorFlow chains it differs by export;
 * a call is the digest of the function's body in place of its name;
-* a variable is its value, an asset its content, a constant its value; names stand for nothing.
+* a variable is its value, an asset its content, a constant its value; names stand for nothing;
+* of a constant in 64 bits, such as the mean of a number, what 32 bits hold: a sum ends in other digits by the order in
+  which Beam comes upon the rows.
 
 Whatever no signature (nor the initialisation) reaches does not count, and neither do devices, shared names and
 attributes that begin with `_`, nor anything in `assets.extra` but the class names. Tables are told apart by how they
@@ -194,6 +196,9 @@ class _Nodes:
             return self._function(value.func.name)
         if value.list.func:
             return _digest(*(self._function(each.name) for each in value.list.func))
+        if value.tensor.dtype == tf.float64.as_datatype_enum:
+            array = tf.make_ndarray(value.tensor)
+            return _digest("float64", repr(array.shape), array.astype(np.float32).tobytes())
         return value.SerializeToString(deterministic=True)
 
 

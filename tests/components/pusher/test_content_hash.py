@@ -53,6 +53,22 @@ def test_class_names_count_and_recorded_requests_do_not(first, tiny_models, tmp_
     assert content_hash(tmp_path / "model") != first[1]
 
 
+def test_the_last_digits_of_a_mean_in_64_bits_do_not_count(tmp_path):
+    def save(name, mean):
+        module = tf.Module()
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+        def center(numbers):
+            return {"centered": tf.cast(tf.cast(numbers, tf.float64) - tf.constant(mean, tf.float64), tf.float32)}
+
+        module.center = center
+        tf.saved_model.save(module, str(tmp_path / name), signatures={"serving_default": center})
+        return content_hash(tmp_path / name)
+
+    assert save("a", 149.07127950550731) == save("b", 149.07127950550733)
+    assert save("c", 149.0713) != save("d", 149.0714)
+
+
 def test_loops_and_branches_are_part_of_it(tmp_path):
     def save(name, limit):
         module = tf.Module()
