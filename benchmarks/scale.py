@@ -159,7 +159,10 @@ def measure(table: Path, workers: int, settings: list[str]) -> list[dict[str, An
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix="scale-", dir=table.parent) as folder:
         workspace = Workspace(Path(folder))
-        stopped = lambda: bool(meter.steps) and meter.steps[-1]["step"] == LAST_STEP  # noqa: E731
+
+        def stopped() -> bool:
+            return bool(meter.steps) and meter.steps[-1]["step"] == LAST_STEP
+
         with noise_to(table.parent / "log"):
             try:
                 local_runner.run(config, workspace, meter, "scale", stopped=stopped)

@@ -8,8 +8,6 @@ import importlib
 import json
 import os
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the operations that text models hold
 
 from benchmarks.served_model import newest, recorded_rows
+from benchmarks.timed_calls import timed
 
-WARM_UP_SECONDS = 1.5
 OPSET = 18
 WITH_LAYERS = ("network", "encoders.bert", "labels.ordinal", "modalities.text", "modalities.bert_text",
                "modalities.number", "modalities.category")  # fmt: skip
@@ -42,30 +40,6 @@ def call(path: Path, loads: str, seconds: float) -> list[dict[str, Any]]:
             batches.append({name: tf.constant(np.concatenate([row[name] for row in chosen])) for name in rows[0]})
         found.append(timed(lambda turn, batches=batches: function(**batches[turn % len(batches)]), threads, seconds))
     return found
-
-
-def timed(run: Any, threads: int, seconds: float) -> dict[str, Any]:
-    """Runs a call again and again in threads: seconds of each, and the processor time of all."""
-    took: list[float] = []
-    began = time.perf_counter() + WARM_UP_SECONDS
-    until = began + seconds
-
-    def loop(number: int) -> None:
-        turn = number
-        while (now := time.perf_counter()) < until:
-            run(turn)
-            turn += threads
-            if now >= began:
-                took.append(time.perf_counter() - now)
-
-    workers = [threading.Thread(target=loop, args=(number,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    time.sleep(WARM_UP_SECONDS)
-    cpu = time.process_time()
-    for worker in workers:
-        worker.join()
-    return {"took": took, "cpu": time.process_time() - cpu, "seconds": time.perf_counter() - began}
 
 
 def to_onnx(base_path: Path, packages: str, folder: Path) -> None:

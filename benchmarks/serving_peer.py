@@ -6,12 +6,9 @@ PEER_PYTHON benchmarks/serving_peer.py fastapi PRESET MAX_LEN PORT        # PyTo
 
 import json
 import sys
-import threading
-import time
 
 import numpy as np
-
-WARM_UP_SECONDS = 1.5
+from timed_calls import timed
 
 
 def onnx(folder, loads, seconds):
@@ -40,29 +37,6 @@ def cut(batch):
         real = np.flatnonzero(each.any(axis=0))
         widths[each.shape[1]] = max(widths.get(each.shape[1], 1), real[-1] + 1 if len(real) else 1)
     return {name: np.ascontiguousarray(each[:, : widths[each.shape[1]]]) for name, each in batch.items()}
-
-
-def timed(run, threads, seconds):
-    took = []
-    began = time.perf_counter() + WARM_UP_SECONDS
-    until = began + seconds
-
-    def loop(number):
-        turn = number
-        while (now := time.perf_counter()) < until:
-            run(turn)
-            turn += threads
-            if now >= began:
-                took.append(time.perf_counter() - now)
-
-    workers = [threading.Thread(target=loop, args=(number,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    time.sleep(WARM_UP_SECONDS)
-    cpu = time.process_time()
-    for worker in workers:
-        worker.join()
-    return {"took": took, "cpu": time.process_time() - cpu, "seconds": time.perf_counter() - began}
 
 
 def fastapi(preset, max_len, port):
