@@ -32,7 +32,9 @@ from benchmarks.quality import SPLITS, read_rows
 from models.spec import BertOptions
 from pipeline import assets, config
 
-OURS, PADDED, DYNAMIC = "ours", "peer, padded to max_len", "peer, padded to the batch"
+OURS = "ours"
+PADDINGS = {"max_length": "peer, padded to max_len", "longest": "peer, padded to the batch"}
+"""The peer's two runs by what transformers calls their padding."""
 PEER = Path(__file__).with_name("fine_tuning_peer.py")
 Found = dict[str, float]
 
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--label", required=True)
     parser.add_argument("--text", help="Column of the text; default: the only other one.")
     parser.add_argument("--peer", help="Python of the peer's environment; default: ours alone.")
+    parser.add_argument("--padding", nargs="+", choices=PADDINGS, default=list(PADDINGS), help="Of the peer.")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--max_len", type=int, default=64)
     parser.add_argument("--rows", type=int, help="Rows of the train table to use; default: all.")
@@ -57,8 +60,8 @@ def main() -> None:
             place = Path(folder) / str(run)
             settings = [*arguments.settings, f"train.seed={run}"]
             found[OURS].append(run_ours(raw, settings, place))
-            for name, padding in ((PADDED, "max_length"), (DYNAMIC, "longest")) if arguments.peer else ():
-                found.setdefault(name, []).append(run_peer(arguments, raw, settings, padding, place))
+            for padding in arguments.padding if arguments.peer else ():
+                found.setdefault(PADDINGS[padding], []).append(run_peer(arguments, raw, settings, padding, place))
             show(found)
 
 

@@ -2,6 +2,8 @@
 
 import keras
 
+from models.attention.masked_attention import MaskedAttention
+
 
 @keras.saving.register_keras_serializable(package="attention")
 class MultiHeadSelfAttention(keras.layers.Layer):
@@ -26,7 +28,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
                 "`num_heads` must divide the size of a token's vector. "
                 f"Received: num_heads={self.num_heads}, hidden_dim={hidden_dim}"
             )
-        self.attention = keras.layers.MultiHeadAttention(
+        self.attention = MaskedAttention(
             self.num_heads,
             hidden_dim // self.num_heads,
             dropout=self.dropout,

@@ -11,6 +11,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from models.attention.gelu import gelu
+from models.encoders.bert_layer import BertLayer
 from models.modalities.tokens import Tokens
 from models.spec import BertOptions
 
@@ -110,7 +112,8 @@ def _clone_layer(layer: keras.layers.Layer, options: BertOptions) -> keras.layer
     if isinstance(layer, keras_hub.layers.TransformerEncoder):
         config["dropout"] = options.dropout
         if _activation(options.preset) == "gelu":
-            config["activation"] = "gelu"
+            config["activation"] = gelu
+        return BertLayer.from_config(config)
     return type(layer).from_config(config)
 
 

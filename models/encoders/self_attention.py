@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
+from models.attention.gelu import gelu
 from models.attention.multi_head_self_attention import MultiHeadSelfAttention
 from models.modalities.tokens import Tokens
 from models.spec import ModelOptions
@@ -45,7 +46,7 @@ class EncoderBlock(keras.layers.Layer):
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
         self.attention = MultiHeadSelfAttention(self.num_heads, self.dropout_rate, dtype=dtype, name="attention")
         self.feedforward_norm = keras.layers.LayerNormalization(dtype=dtype, name="feedforward_norm")
-        self.inner = keras.layers.Dense(self.feedforward_dim, "gelu", dtype=dtype, name="inner")
+        self.inner = keras.layers.Dense(self.feedforward_dim, gelu, dtype=dtype, name="inner")
         self.outer = keras.layers.Dense(input_shape[-1], dtype=dtype, name="outer")
         self.dropout = keras.layers.Dropout(self.dropout_rate, dtype=dtype, name="dropout")
         for layer in (self.attention_norm, self.attention, self.feedforward_norm, self.inner):

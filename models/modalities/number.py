@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras import ops
 
+from models.attention.gelu import gelu
 from models.modalities.token_names import TokenNames, of_feature
 from models.modalities.tokens import Reader, Tokens
 from models.raw import dense
@@ -85,7 +86,7 @@ def embed(
     tokens = {}
     for name in features:
         value, missing = tensors[f"{name}_value"], tensors[f"{name}_missing"]
-        hidden = keras.layers.Dense(reader.hidden_dim, "gelu", name=f"{name}_scale")(
+        hidden = keras.layers.Dense(reader.hidden_dim, gelu, name=f"{name}_scale")(
             ops.concatenate([value, missing], axis=-1)
         )
         token = keras.layers.Dense(reader.hidden_dim, name=f"{name}_token")(hidden)
