@@ -4,8 +4,14 @@ import contextlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from tfx import v1 as tfx
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen, Trainer, Transform, Tuner
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.importer import Importer
+from tfx.dsl.experimental.conditionals.conditional import Cond
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.types.standard_artifacts import HyperParameters
 
 from components.baseline_model.component import BaselineModel
 from components.data_gate.component import DataGate
@@ -43,7 +49,7 @@ def create_pipeline(
     overrules: Mapping[str, str] | None = None,
     tune: bool = False,
     tuned_uri: str = "",
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Wires the nodes.
 
     Args:
@@ -78,9 +84,9 @@ def create_pipeline(
     serving_dir = str(workspace.serving(config.name))
 
     examples = add(_example_gen(config, workspace, must_exist=not at_run_time))["examples"]
-    statistics = add(tfx.components.StatisticsGen(examples=examples))["statistics"]
+    statistics = add(StatisticsGen(examples=examples))["statistics"]
     schema = add(_schema_gen(config, statistics, spec.label_types))["schema"]
-    anomalies = add(tfx.components.ExampleValidator(statistics=statistics, schema=schema))["anomalies"]
+    anomalies = add(ExampleValidator(statistics=statistics, schema=schema))["anomalies"]
     data_gate = DataGate(
         examples=examples,
         statistics=statistics,
@@ -97,8 +103,8 @@ def create_pipeline(
     data_blessing = add(data_gate)["blessing"]
 
     is_blessed = data_blessing.future()[0].custom_property("blessed") == 1
-    with tfx.dsl.Cond(is_blessed) if conditional else contextlib.nullcontext():
-        transform_node = tfx.components.Transform(
+    with Cond(is_blessed) if conditional else contextlib.nullcontext():
+        transform_node = Transform(
             examples=examples,
             schema=schema,
             preprocessing_fn=PREPROCESSING_FN,
@@ -119,24 +125,22 @@ def create_pipeline(
             "transform_graph": transform["transform_graph"],
             "schema": schema,
             "base_model": start,
-            "train_args": tfx.proto.TrainArgs(splits=["train"]),
-            "eval_args": tfx.proto.EvalArgs(splits=["eval"]),
+            "train_args": TrainArgs(splits=["train"]),
+            "eval_args": EvalArgs(splits=["eval"]),
         }
         best_values = None
         if tune and config.tune is not None:
             search = {TUNE_KEY: config.tune.model_dump_json(), "search_dir": str(workspace.searches)}
             searched = spec.model_copy(update={"explain": ExplainOptions()})  # no trial is any better for it
-            tuner = tfx.components.Tuner(
-                **reads, tuner_fn=TUNER_FN, custom_config={SPEC_KEY: searched.model_dump_json(), **search}
-            )
+            tuner = Tuner(**reads, tuner_fn=TUNER_FN, custom_config={SPEC_KEY: searched.model_dump_json(), **search})
             best_values = add(tuner)[OUTPUTS[TUNER]]
         elif tuned_uri:
             # The very artifact of the search, so that the Trainer's cache key is the same.
-            importer = tfx.dsl.Importer(tuned_uri, tfx.types.standard_artifacts.HyperParameters, reimport=False)
+            importer = Importer(tuned_uri, HyperParameters, reimport=False)
             importer.with_id(IMPORTER).add_upstream_node(transform_node)
             best_values = add(importer)[OUTPUTS[IMPORTER]]
         trainer = add(
-            tfx.components.Trainer(
+            Trainer(
                 **reads,
                 hyperparameters=best_values,
                 run_fn=RUN_FN,
@@ -146,7 +150,7 @@ def create_pipeline(
         model = trainer["model"]
         baseline = add(BaselineModel(serving_dir, live_version, model))["baseline_model"]
         evaluator = add(
-            tfx.components.Evaluator(
+            Evaluator(
                 examples=examples,
                 example_splits=["test"],
                 model=model,
@@ -180,7 +184,7 @@ def create_pipeline(
             )
         )
 
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(workspace.artifacts),
         components=nodes,
@@ -218,6 +222,6 @@ def _with_local_preset(config: PipelineConfig) -> tuple[PipelineConfig, str]:
 
 def _schema_gen(config: PipelineConfig, statistics, labels: dict[str, str]) -> BaseNode:
     if config.schema_file:
-        return tfx.components.ImportSchemaGen(schema_file=str(Path(config.schema_file).absolute()))
+        return ImportSchemaGen(schema_file=str(Path(config.schema_file).absolute()))
     features = {name: feature.model_dump(mode="json") for name, feature in config.features.items()}
     return SchemaGen(statistics=statistics, features=features, labels=labels, options=config.validation)

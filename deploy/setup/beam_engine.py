@@ -90,7 +90,7 @@ OPENED = [
     )
 ]
 ATTEMPT_KEY = "attempt"
-PRELOADED = ["tensorflow_text", "tfx.v1", "components.batch_predict.predict"]
+PRELOADED = ["tensorflow_text", "tfx.components", "components.batch_predict.predict"]
 FORKS = multiprocessing.get_context("forkserver")
 
 

@@ -3,9 +3,13 @@
 import json
 
 import pytest
-from tfx import v1 as tfx
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen
 from tfx.dsl.compiler import compiler
+from tfx.dsl.components.common.importer import Importer
+from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types.standard_artifacts import Examples, Model
 
 from components.baseline_model.component import BaselineModel
 from components.data_gate.component import DataGate
@@ -17,13 +21,11 @@ LABELS = {"label": "category"}
 
 
 def build(tables, root):
-    examples = tfx.dsl.Importer(source_uri=str(root), artifact_type=tfx.types.standard_artifacts.Examples).with_id("E")
-    model = tfx.dsl.Importer(source_uri=str(root), artifact_type=tfx.types.standard_artifacts.Model).with_id("M")
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["result"])
+    examples = Importer(source_uri=str(root), artifact_type=Examples).with_id("E")
+    model = Importer(source_uri=str(root), artifact_type=Model).with_id("M")
+    statistics = StatisticsGen(examples=examples.outputs["result"])
     schema = SchemaGen(statistics=statistics.outputs["statistics"], features=tables.features, labels=LABELS)
-    anomalies = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
+    anomalies = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_gate = DataGate(
         examples=examples.outputs["result"],
         statistics=statistics.outputs["statistics"],
@@ -33,9 +35,9 @@ def build(tables, root):
         serving_dir=str(root / "serving"),
         live_version=3,
     )
-    with tfx.dsl.Cond(data_gate.outputs["blessing"].future()[0].custom_property("blessed") == 1):
+    with Cond(data_gate.outputs["blessing"].future()[0].custom_property("blessed") == 1):
         baseline = BaselineModel(str(root / "serving"), live_version=3, model=model.outputs["result"])
-        evaluator = tfx.components.Evaluator(
+        evaluator = Evaluator(
             examples=examples.outputs["result"],
             model=model.outputs["result"],
             baseline_model=baseline.outputs["baseline_model"],
@@ -47,7 +49,7 @@ def build(tables, root):
             model_blessing=evaluator.outputs["blessing"],
             baseline_model=baseline.outputs["baseline_model"],
         )
-        with tfx.dsl.Cond(release_gate.outputs["blessing"].future()[0].custom_property("blessed") == 1):
+        with Cond(release_gate.outputs["blessing"].future()[0].custom_property("blessed") == 1):
             pusher = Pusher(
                 model=model.outputs["result"],
                 model_blessing=evaluator.outputs["blessing"],
@@ -57,7 +59,7 @@ def build(tables, root):
                 serving_dir=str(root / "serving"),
             )
     nodes = [examples, model, statistics, schema, anomalies, data_gate, baseline, evaluator, release_gate, pusher]
-    return tfx.dsl.Pipeline(pipeline_name="piece", pipeline_root=str(root), components=nodes)
+    return Pipeline(pipeline_name="piece", pipeline_root=str(root), components=nodes)
 
 
 def test_compiles_for_a_local_run(tables, tmp_path):
