@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -38,6 +39,7 @@ logger = logging.getLogger("attention.serving")
 
 _UNLIMITED = 2**31 - 1
 _LAST_ANSWERS_SECONDS = 1.0
+_MOST_FILES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,14 @@ def _is_fault_of_server(record: logging.LogRecord) -> bool:
     return not (isinstance(error, HttpProcessingError) or type(error).__name__ == "ExecuteBatchError")
 
 
+def allow_many_connections() -> None:
+    """Takes as many open files as the system allows: each connection is one, and shells commonly begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def run_server(options: ServerOptions) -> int:
     """Runs a server in this process until it is told to stop.
 
@@ -228,6 +238,7 @@ def run_server(options: ServerOptions) -> int:
         The exit code: 0 after a drained end, 1 if the server could not start (the reason is on standard error).
     """
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
+    allow_many_connections()
     logger.setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
     for name in ("aiohttp.server", "grpc._cython.cygrpc"):

@@ -1,10 +1,15 @@
 """A server as a process of its own, from its start to the end that a signal brings."""
 
+import contextlib
+import json
+import resource
 import shutil
 import signal
+import socket
 import threading
 import time
 
+import psutil
 import pytest
 
 from deploy.serving.client import PredictionClient
@@ -62,6 +67,54 @@ def test_a_killed_server_serves_again_in_seconds(base_path):
     with ServerProcess("reviews", base_path) as server, PredictionClient(server.target, "reviews") as client:
         assert client.predict(["good"])[0].label == "yes"
     assert time.monotonic() - started < 60
+
+
+IDLE = 1500
+"""Connections to each port that say nothing; together more than the 1,024 files of a common shell."""
+
+
+@pytest.fixture
+def few_files():
+    """Gives processes that are started the limit on open files of a common shell."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4 * IDLE:
+        pytest.skip(f"needs {4 * IDLE} open files; the system allows {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.slow
+def test_thousands_of_idle_and_some_slow_clients_keep_nobody_waiting(base_path, few_files):
+    body = json.dumps({"instances": [{"review": "good", "age": 1.0}]}).encode()
+    head = b"POST /v1/models/reviews:predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    with ServerProcess("reviews", base_path) as server, contextlib.ExitStack() as connections:
+        few_files()
+        process = psutil.Process(server.process.pid)
+        before = process.num_fds()
+        ports = [int(address.rpartition(":")[2]) for address in (server.target, server.rest_url)]
+
+        def connect(port):
+            return connections.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+
+        for port in ports:
+            for _ in range(IDLE):
+                connect(port)
+        wait_until(lambda: process.num_fds() > before + 2 * IDLE * 0.95)
+        slow = [connect(ports[1]) for _ in range(20)]
+        sent = head % len(body) + body
+        with PredictionClient(server.target, "reviews", timeout_seconds=20, retries=0) as client:
+            for start in range(0, len(sent), 10):
+                for connection in slow:
+                    connection.sendall(sent[start : start + 10])
+                assert client.predict(["good"])[0].label == "yes"
+        for connection in slow:
+            answer = b"".join(iter(lambda connection=connection: connection.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"][0]["label"] == "yes"
+        connections.close()
+        wait_until(lambda: process.num_fds() < before + 50)
+        assert not [line for line in server.log if "Error" in line or "Traceback" in line]
 
 
 @pytest.mark.slow
