@@ -47,7 +47,7 @@ def to_onnx(base_path: Path, packages: str, folder: Path) -> None:
     sys.path.append(packages)
     import tensorflow_transform as tft
 
-    from models.input_fn import as_ragged, pad
+    from models.input_fn import as_dense
     from models.raw import transform_inputs
 
     for module in WITH_LAYERS:
@@ -58,7 +58,7 @@ def to_onnx(base_path: Path, packages: str, folder: Path) -> None:
     rows = recorded_rows(newest(base_path))
     columns = {name: tf.constant(np.concatenate([row[name] for row in rows])) for name in rows[0]}
     inputs = transform_inputs(columns, transform.raw_feature_spec())
-    read = pad(as_ragged(transform.transform_features_layer()(inputs)))
+    read = as_dense(transform.transform_features_layer()(inputs))
     read = {tensor.name: read[tensor.name] for tensor in network.inputs}
     logits = next(value for name, value in network(read, training=False).items() if name.endswith("logits"))
     register_erfc()

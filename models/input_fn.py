@@ -62,7 +62,7 @@ def read_split(patterns: Sequence[str], transform_output: tft.TFTransformOutput,
 
     files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(files, "GZIP" if all(path.endswith(".gz") for path in files) else "")
-    parts = list(records.batch(_READ_ROWS).map(transform))
+    parts = list(records.batch(_READ_ROWS).map(tf.autograph.experimental.do_not_convert(transform)))
     if not parts:
         raise ValueError(
             f"A split that is trained or evaluated on must hold rows. Received: no row in {list(patterns)}"
@@ -81,6 +81,16 @@ def as_ragged(transformed: Mapping[str, tf.Tensor | tf.SparseTensor]) -> dict[st
     for name, column in transformed.items():
         if isinstance(column, tf.SparseTensor):
             column = tf.RaggedTensor.from_sparse(column)
+        columns[name] = tf.cast(column, tf.int32) if column.dtype == tf.int64 else column
+    return columns
+
+
+def as_dense(transformed: Mapping[str, tf.Tensor | tf.SparseTensor]) -> dict[str, tf.Tensor]:
+    """Transformed features as the network wants them: padded with 0 to the longest row, int64 → int32."""
+    columns = {}
+    for name, column in transformed.items():
+        if isinstance(column, tf.SparseTensor):
+            column = tf.sparse.to_dense(column)
         columns[name] = tf.cast(column, tf.int32) if column.dtype == tf.int64 else column
     return columns
 
@@ -197,5 +207,5 @@ def batches(
     lengths = few_lengths(split, multiple)
     steps = -(-len(split) // batch_size)
     indices = tf.data.Dataset.range(first_step * len(own), steps * len(own))
-    dataset = indices.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = indices.map(tf.autograph.experimental.do_not_convert(make_batch), num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)

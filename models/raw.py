@@ -46,7 +46,7 @@ def dense(tensor: tf.Tensor | tf.SparseTensor, feature_type: str) -> tf.Tensor:
         return tf.reshape(tensor, [-1])
     shape = tf.stack([tensor.dense_shape[0], tf.maximum(tensor.dense_shape[1], 1)])
     missing = float("nan") if feature_type == "number" else b""
-    return tf.sparse.to_dense(tf.sparse.reset_shape(tensor, shape), missing)[:, 0]
+    return tf.sparse.to_dense(tf.SparseTensor(tensor.indices, tensor.values, shape), missing)[:, 0]
 
 
 def parse_examples(serialized: tf.Tensor, types: Mapping[str, str]) -> dict[str, tf.Tensor | tf.SparseTensor]:
@@ -90,6 +90,7 @@ def transform_inputs(
             inputs[name] = tf.reshape(column, [-1, *feature_spec[name].shape])
         else:
             present = ~tf.math.is_nan(column) if column.dtype.is_floating else column != b""
+            indices = tf.where(present)
             shape = tf.shape(column, out_type=tf.int64)
-            inputs[name] = tf.SparseTensor(tf.where(present), tf.boolean_mask(column, present), shape)
+            inputs[name] = tf.SparseTensor(indices, tf.gather_nd(column, indices), shape)
     return inputs

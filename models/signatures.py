@@ -6,7 +6,7 @@ mouths.
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ import tensorflow_transform as tft
 
 from models.attention.rollout import rollout
 from models.encoders.layer_attention import LAYERS, NETWORK, with_layer_attention
-from models.input_fn import as_ragged, pad
+from models.input_fn import as_dense
 from models.labels import Target, type_of
 from models.modalities import modalities_of
 from models.modalities.token_names import TokenNames
@@ -25,6 +25,9 @@ from models.warmup import EMBED, EXAMPLES, EXPLAIN, SERVING_DEFAULT, write_warmu
 from models.weights import write_names
 
 _CLASSES_FILE = "classes.txt"
+
+_graph = functools.partial(tf.function, autograph=False)
+"""Nothing here depends on values in Python, and AutoGraph would read the source of all layers to find that out."""
 
 
 class ServedModel(tf.Module):
@@ -165,7 +168,7 @@ class ServedModel(tf.Module):
         return told
 
     def _tensors(self, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return pad(as_ragged(self.transform_layer(transform_inputs(rows, self._feature_spec))))
+        return as_dense(self.transform_layer(transform_inputs(rows, self._feature_spec)))
 
     def _verdict(self, outputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {
@@ -213,17 +216,20 @@ def _signatures(model: ServedModel, spec: ModelSpec) -> dict[str, Any]:
     rows = {name: tf.TensorSpec([None], dtype_of(feature_type), name=name) for name, feature_type in types.items()}
     serialized = tf.TensorSpec([None], tf.string)
 
+    def of_rows(answer: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]) -> Any:
+        return _graph(lambda **rows: answer(rows)).get_concrete_function(**rows)
+
     def of_one_head(head: str) -> Any:
-        return tf.function(lambda inputs: model.judge_examples(inputs, head)).get_concrete_function(serialized)
+        return _graph(lambda inputs: model.judge_examples(inputs, head)).get_concrete_function(serialized)
 
     signatures = {
-        SERVING_DEFAULT: tf.function(lambda **rows: model.predict(rows)).get_concrete_function(**rows),
-        EXPLAIN: tf.function(lambda **rows: model.explain(rows)).get_concrete_function(**rows),
-        EXAMPLES: tf.function(lambda examples: model.predict_examples(examples)).get_concrete_function(serialized),
+        SERVING_DEFAULT: of_rows(model.predict),
+        EXPLAIN: of_rows(model.explain),
+        EXAMPLES: _graph(lambda examples: model.predict_examples(examples)).get_concrete_function(serialized),
         **{signature: of_one_head(head) for signature, head in spec.signatures.items()},
     }
     if spec.embedding_head:
-        signatures[EMBED] = tf.function(lambda **rows: model.embed(rows)).get_concrete_function(**rows)
+        signatures[EMBED] = of_rows(model.embed)
     return signatures
 
 

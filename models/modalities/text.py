@@ -49,9 +49,10 @@ def transform(
 
 def _never_empty(token_ids: tf.RaggedTensor) -> tf.SparseTensor:
     """Gives a row without tokens the one token that says so."""
-    is_empty = tf.cast(token_ids.row_lengths() == 0, tf.int64)
-    stand_ins = tf.fill([tf.reduce_sum(is_empty)], tf.constant(EMPTY_ID, tf.int64))
-    return tf.concat([token_ids, tf.RaggedTensor.from_row_lengths(stand_ins, is_empty)], axis=1).to_sparse()
+    tokens = token_ids.to_sparse()
+    shape = tf.maximum(tokens.dense_shape, [0, 1])
+    tokens = tf.SparseTensor(tokens.indices, tokens.values, shape)
+    return tf.sparse.fill_empty_rows(tokens, tf.constant(EMPTY_ID, tokens.dtype))[0]
 
 
 def vocabulary_files(features: Mapping[str, TextFeature]) -> list[str]:
