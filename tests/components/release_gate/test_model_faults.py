@@ -12,7 +12,6 @@ from components.evaluator.label_counts import LabelCounts
 from components.evaluator.number_sums import NumberSums
 from components.release_gate.attention_drift import attention_drift_gates
 from components.release_gate.cost import cost_gates
-from components.release_gate.explanation import fold, only, without
 from components.release_gate.flips import flip_gates
 from components.release_gate.options import (
     AttentionGate,
@@ -33,6 +32,7 @@ from components.release_gate.sanity import (
     majority_gates,
     train_gap_gates,
 )
+from components.release_gate.word_questions import fold, only, without
 
 ROWS = 200
 CLASSES = (b"no", b"yes")

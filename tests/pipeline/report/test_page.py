@@ -13,7 +13,8 @@ from pipeline.report.facts import RunReport, json_schema
 from pipeline.report.page import render_page, render_summary
 from tests.pipeline.report.page_parts import Page
 
-NOTHING = {"data": None, "training": None, "search": None, "started": None, "live_version": None} | {
+PARTS = ("data", "training", "search", "started", "live_version", "deletion")
+NOTHING = dict.fromkeys(PARTS) | {
     name: [] for name in ("steps", "metrics", "heads", "slices", "gates", "examples", "lineage")
 }
 MANY = tuple(f"class {number}" for number in range(200))
@@ -23,7 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_the_page_needs_nothing_but_itself(make_record):
     markup = render_page(make_record())
     page = Page(markup)
-    assert page.tags["svg"] == 2, "one metric by epoch and one calibration"
+    assert page.tags["svg"] == 4, "one metric by epoch, one calibration, deletion and insertion"
     assert page.tags["script"] == page.tags["link"] == page.tags["img"] == 0
     assert page.references
     assert all(reference.startswith("#") for reference in page.references), page.references
@@ -41,7 +42,16 @@ def test_what_comes_from_a_table_is_shown_and_never_run(make_record):
     assert page.tags["script"] == 0
     text = "".join(page.text)
     assert text.count("<script>alert('1')</script>|&") >= 8
-    for part in ("1 h 1 min", "max drop 0.05", "-0.1000", "✗ closed", "/data/a & b.csv", "test row 7"):
+    for part in (
+        "occlusion (20 rows)",
+        "those words alone",
+        "1 h 1 min",
+        "max drop 0.05",
+        "-0.1000",
+        "✗ closed",
+        "/data/a & b.csv",
+        "test row 7",
+    ):
         assert part in text, part
     assert 'title="75.0%"' in markup
 
@@ -81,6 +91,10 @@ def test_the_summary_is_markdown_that_no_name_breaks(make_record):
     assert lines[0] == "# reviews: blocked"
     assert "- rows: 1,002 read, 1,000 used, 2 in quarantine (2 no label)" in lines
     assert "- gates: 1 of 2 passed" in lines
+    assert (
+        "- without 1, 2, 5 words the answer moves by 0.2 (attention, 97 rows), 0.17 (random, 97 rows), "
+        "0.21 (attention, 20 rows), 0.26 (occlusion, 20 rows) on average"
+    ) in lines
     assert "| accuracy | 0.8 | 0.9 | max drop 0.05 |" in lines
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert len(render_summary(make_record(**NOTHING)).splitlines()) < 8
