@@ -9,7 +9,7 @@ import numpy as np
 from components.gates import Gate
 from components.release_gate.options import DELETION_FILE, AttentionGate
 from components.release_gate.sample import EXPLAINED, Model, Sample
-from components.release_gate.word_curves import Curve, attention_curve, occlusion_curve, random_curve
+from components.release_gate.word_curves import Curve, attention_curve, occlusion_curve, random_curve, shap_curve
 from components.release_gate.word_questions import WordQuestions
 
 TOLERANCE = 1e-3
@@ -26,7 +26,8 @@ def attention_gates(
     Faithful: deleting the words with most attention must change the probability of the predicted class more than
     deleting as many random ones (after the comprehensiveness of DeYoung et al. 2020, section 4, less that of chance).
     Insertion, which is their sufficiency: with those words alone the answer must stay nearer than with random ones
-    alone. Beside it stands what deletion can do: that of the words which alone move the answer most (occlusion).
+    alone. Beside it stands what deletion can do: that of the words which alone move the answer most (occlusion), and of
+    those with the greatest SHAP values.
     Of a number the change counts over the standard deviation of the answers. The first head that predicts
     classes is looked at, or the first.
 
@@ -66,7 +67,11 @@ def _word_gates(questions: WordQuestions, sample: Sample, directory: Path, optio
     beside = []
     if few := [row for row in usable if row < options.occlusion_rows]:
         beside = [attended.first(len(few)), occlusion_curve(questions, few, options.words)]
-    _write(directory / DELETION_FILE, questions, options.words, [attended, by_chance, *beside])
+    by_shap = []
+    if fewer := [row for row in usable if row < options.shap_rows]:
+        own = [attended.first(len(fewer))] if len(fewer) not in (len(few), len(usable)) else []
+        by_shap = [*own, shap_curve(questions, fewer, options.words)]
+    _write(directory / DELETION_FILE, questions, options.words, [attended, by_chance, *beside, *by_shap])
     what = "the number" if questions.is_number else "the probability of the predicted class"
     return [
         _faithful(questions, sample, usable, attended, by_chance, beside, what, options),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.release_gate.shapley import shap_orders
 from components.release_gate.word_questions import Word, WordQuestions, only
 
 OCCLUDED_WORDS = 30
@@ -17,7 +18,7 @@ class Curve:
     """How far the answers move, by number of words and row.
 
     Attributes:
-        order: of the words: attention, random or occlusion.
+        order: of the words: attention, random, occlusion or shap.
         deleted: float `(numbers, rows)`, without the first words (the comprehensiveness of DeYoung et al. 2020).
         inserted: float `(numbers, rows)`, with them alone (their sufficiency).
     """
@@ -55,6 +56,11 @@ def random_curve(questions: WordQuestions, rows: Sequence[int], numbers: Sequenc
 def occlusion_curve(questions: WordQuestions, rows: Sequence[int], numbers: Sequence[int]) -> Curve:
     """Of the words whose deletion alone moves the answer most, of the 30 most attended of a row."""
     return _curve("occlusion", questions, rows, _occluded(questions, rows), numbers)
+
+
+def shap_curve(questions: WordQuestions, rows: Sequence[int], numbers: Sequence[int]) -> Curve:
+    """Of the words with the greatest SHAP values, of the 30 most attended of a row."""
+    return _curve("shap", questions, rows, shap_orders(questions, rows), numbers)
 
 
 def _curve(

@@ -143,7 +143,7 @@ class ExampleFact(Fact):
 class WordCurveFact(Fact):
     """How far answers move, one number for each of `words`, mean over the rows."""
 
-    order: str = Field(description="Of the words: attention, random or occlusion.")
+    order: str = Field(description="Of the words: attention, random, occlusion or shap.")
     rows: int
     deleted: list[float] = Field(description="Without the first words.")
     inserted: list[float] = Field(description="With the first words alone.")

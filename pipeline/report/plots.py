@@ -15,7 +15,7 @@ INK = "#012345"
 """Stands for the page's own colour of text until the SVG is written."""
 
 FIRST, SECOND = "#3987c9", "#d9822b"
-ORDERS = {"attention": FIRST, "random": INK, "occlusion": SECOND}
+ORDERS = {"attention": FIRST, "random": INK, "occlusion": SECOND, "shap": "#3a9d6a"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -88,14 +88,14 @@ def calibration(bins: Sequence[CalibrationBin], name: str) -> str:
 def deletion(fact: DeletionFact) -> list[str]:
     """Two charts: how far the answer moves without the first words, and with them alone.
 
-    What was measured of fewer rows is dashed.
+    What was measured of fewer rows is dashed, of the fewest dotted.
     """
     parts = (("deleted", "those words deleted"), ("inserted", "those words alone"))
     return [_deletion(fact, part, title) for part, title in parts]
 
 
 def _deletion(fact: DeletionFact, part: str, title: str) -> str:
-    most = max((curve.rows for curve in fact.curves), default=0)
+    numbers = sorted({curve.rows for curve in fact.curves}, reverse=True)
     start = [0] if part == "deleted" else []
 
     def draw(figure: "Figure") -> None:
@@ -107,7 +107,7 @@ def _deletion(fact: DeletionFact, part: str, title: str) -> str:
                 label=_curve_label(curve),
                 color=ORDERS.get(curve.order, INK),
                 alpha=0.5 if curve.order == "random" else 1,
-                linestyle="-" if curve.rows == most else "--",
+                linestyle=("-", "--", ":")[min(numbers.index(curve.rows), 2)],
                 marker="o",
                 markersize=4,
             )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pyarrow as pa
@@ -152,3 +153,13 @@ def test_rows_of_one_word_cannot_tell(tmp_path):
     assert "insertion" not in gates
     assert not gates["faithful"].passed
     assert gates["faithful"].why.startswith("No row has words enough")
+
+
+@pytest.mark.skipif(find_spec("shap") is None, reason="no shap: pip install -e .[shap]")
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of matplotlib, by shap
+def test_shap_ranks_words_by_what_they_speak_for(tmp_path):
+    texts = ["bad dress good soft", *TEXTS[1:]]
+    # `yes` has 0.6: `good` and `soft` speak for it, `bad` against it, `dress` not at all.
+    _, written = judged(tmp_path, Predictor(SEEN), texts, words=(1, 2, 3), occlusion_rows=0, shap_rows=1)
+    assert curves(written)["shap", 1] == ([0.4, 0.5, 0.5], [0, 0.1, 0.1])
+    assert curves(written)["attention", 1] == ([0, 0.4, 0.3], [0.4, 0, 0.1])
