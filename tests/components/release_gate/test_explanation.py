@@ -5,62 +5,28 @@ import re
 from importlib.util import find_spec
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from components.data_gate.table import Table
 from components.release_gate.explanation import attention_gates
-from components.release_gate.options import AttentionGate, HeadOptions
-from components.release_gate.sample import Model, Sample
+from components.release_gate.options import AttentionGate
+from tests.components.release_gate.by_hand import Predictor, model_of, sample_of
 
 WEIGHTS = {"good": 0.4, "fine": 0.2, "soft": 0.1, "bad": -0.1}
 """What a word adds to the probability of `yes`, which is 0.2 without any."""
-WIDTH = 4
 
 
-class Predictor:
-    """Answers in the place of the process that holds a model.
+def adder(attention, weights=WEIGHTS, **options):
+    def said(text):
+        return 0.2 + sum(weights.get(word, 0.0) for word in set(re.findall(r"\w+", text)))
 
-    Args:
-        attention: word → its weight among those of a row.
-        number: whether it gives the sum as a number, and not as a probability.
-        extra: more attention on the first token of each row, and on its padding.
-        weights: word → what it adds to the sum.
-    """
-
-    def __init__(self, attention, number=False, extra=(0.0, 0.0), weights=WEIGHTS):
-        self.attention, self.number, self.extra, self.weights = attention, number, extra, weights
-
-    def ask(self, directory, signature, inputs, batches, outputs):
-        answers = [self.answer([text.decode() for text in inputs["text"][rows]]) for rows in batches]
-        return {"outputs": answers, "seconds": [0.0] * len(answers), "missing": [], "error": ""}
-
-    def answer(self, texts):
-        words = [re.findall(r"\w+", text) for text in texts]
-        sums = np.array([0.2 + sum(self.weights.get(word, 0.0) for word in set(row)) for row in words])
-        tokens, attention = np.full((len(texts), WIDTH), b"", object), np.zeros((len(texts), WIDTH))
-        for row, own in enumerate(words):
-            tokens[row, : len(own)] = [word.encode() for word in own]
-            weights = np.array([self.attention[word] for word in own])
-            attention[row, : len(own)] = weights / weights.sum()
-            attention[row, 0] += self.extra[0]
-            attention[row, WIDTH - 1] += self.extra[1]
-        explained = {"tokens": tokens, "token_features": np.where(tokens == b"", b"", b"text"), "attention": attention}
-        if self.number:
-            return {"value": sums, **explained}
-        labels = np.array([b"yes" if each > 0.5 else b"no" for each in sums], object)
-        classes = np.array([[b"no", b"yes"]] * len(texts), object)
-        return {"label": labels, "probabilities": np.stack([1 - sums, sums], 1), "classes": classes, **explained}
+    return Predictor(said, attention, **options)
 
 
 def judged(tmp_path, predictor, texts, **options):
     """Gates by name, and what was written of the curves."""
-    heads = {"label": HeadOptions(type="regression" if predictor.number else "single_label")}
-    table = Table({"text": pa.array(texts)}, len(texts))
-    columns = {"text": np.array([text.encode() for text in texts], object)}
-    sample = Sample(columns, {}, {"text": "text"}, table, len(texts), list(range(len(texts))))
-    model = Model(predictor, tmp_path, heads)
-    gates = attention_gates(model, sample, model.outputs(columns, "explain")[0], tmp_path, AttentionGate(**options))
+    model, sample = model_of(predictor, tmp_path), sample_of(texts)
+    explained = model.outputs(sample.columns, "explain")[0]
+    gates = attention_gates(model, sample, explained, tmp_path, AttentionGate(**options))
     written = tmp_path / "deletion.json"
     return {gate.name.removeprefix("attention/"): gate for gate in gates}, (
         json.loads(written.read_text()) if written.exists() else None
@@ -83,7 +49,7 @@ OCCLUDED = [(0.1 + 0.4) / 2, (0.1 + 0.6) / 2], [(0 + 0.3) / 2, (0 + 0.1) / 2]
 
 
 def test_the_curves_are_those_by_hand(tmp_path):
-    _, written = judged(tmp_path, Predictor(SEEN), TEXTS, words=(1, 2), occlusion_rows=2)
+    _, written = judged(tmp_path, adder(SEEN), TEXTS, words=(1, 2), occlusion_rows=2)
     assert (written["head"], written["is_number"], written["words"]) == ("label", False, [1, 2])
     assert [(each["order"], each["rows"]) for each in written["curves"]] == [
         ("attention", 2), ("random", 2), ("attention", 2), ("occlusion", 2),
@@ -93,14 +59,14 @@ def test_the_curves_are_those_by_hand(tmp_path):
 
 
 def test_of_fewer_rows_the_attention_stands_beside(tmp_path):
-    _, written = judged(tmp_path, Predictor(SEEN), TEXTS, words=(1, 2), occlusion_rows=1)
+    _, written = judged(tmp_path, adder(SEEN), TEXTS, words=(1, 2), occlusion_rows=1)
     assert curves(written)["attention", 2] == OWN
     assert curves(written)["attention", 1] == ([0, 0.1], [0.1, 0])
     assert curves(written)["occlusion", 1] == ([0.1, 0.1], [0, 0])
 
 
 def test_numbers_count_in_deviations_of_the_answers(tmp_path):
-    _, written = judged(tmp_path, Predictor(SEEN, number=True), TEXTS, words=(1, 2), occlusion_rows=1)
+    _, written = judged(tmp_path, adder(SEEN, number=True), TEXTS, words=(1, 2), occlusion_rows=1)
     deviation = np.std([0.1, 0.9, 0.6])
     assert written["is_number"]
     assert curves(written)["attention", 2] == tuple((np.array(each) / deviation).tolist() for each in OWN)
@@ -108,7 +74,7 @@ def test_numbers_count_in_deviations_of_the_answers(tmp_path):
 
 
 def test_random_words_are_as_good_where_all_weigh_the_same(tmp_path):
-    predictor = Predictor(SEEN, weights=dict.fromkeys(("good", "fine", "soft"), 0.2))
+    predictor = adder(SEEN, weights=dict.fromkeys(("good", "fine", "soft"), 0.2))
     gates, written = judged(tmp_path, predictor, ["good fine soft"] * 3, words=(1, 2), occlusion_rows=0)
     assert curves(written) == {(order, 3): ([0.2, 0.4], [0.4, 0.2]) for order in ("attention", "random")}
     assert gates["faithful"].value == pytest.approx(0)
@@ -116,7 +82,7 @@ def test_random_words_are_as_good_where_all_weigh_the_same(tmp_path):
 
 
 def test_the_gates_are_the_distance_between_the_curves_and_hold_to_their_limits(tmp_path):
-    gates, written = judged(tmp_path, Predictor({**SEEN, "good": 0.6}), TEXTS[1:2], words=(1, 2))
+    gates, written = judged(tmp_path, adder({**SEEN, "good": 0.6}), TEXTS[1:2], words=(1, 2))
     found = {each["order"]: each for each in written["curves"]}
     faithful, insertion = (
         float(np.mean(found["attention"][part]) - np.mean(found["random"][part])) for part in ("deleted", "inserted")
@@ -126,13 +92,13 @@ def test_the_gates_are_the_distance_between_the_curves_and_hold_to_their_limits(
     assert gates["insertion"].value == pytest.approx(-insertion)
     for name, value in (("faithful", faithful), ("insertion", 0.05 - insertion)):
         for off, passed in ((-1e-6, True), (1e-6, False)):
-            gates, _ = judged(tmp_path, Predictor({**SEEN, "good": 0.6}), TEXTS[1:2], words=(1, 2), min=value + off)
+            gates, _ = judged(tmp_path, adder({**SEEN, "good": 0.6}), TEXTS[1:2], words=(1, 2), min=value + off)
             assert gates[name].passed == passed, (name, off)
 
 
 def test_words_that_do_not_matter_are_shown_with_the_row(tmp_path):
     texts = ["dress bad", "dress good"]
-    gates, _ = judged(tmp_path, Predictor({**SEEN, "dress": 1.0}), texts * 10, words=(1,), occlusion_rows=0)
+    gates, _ = judged(tmp_path, adder({**SEEN, "dress": 1.0}), texts * 10, words=(1,), occlusion_rows=0)
     gate = gates["faithful"]
     assert not gate.passed
     assert gate.severity == "warn"
@@ -141,14 +107,14 @@ def test_words_that_do_not_matter_are_shown_with_the_row(tmp_path):
 
 @pytest.mark.parametrize(("off", "passed"), [(0.0009, True), (0.0011, False)])
 def test_attention_sums_to_one_and_nothing_is_on_padding(tmp_path, off, passed):
-    gates, _ = judged(tmp_path, Predictor(SEEN, extra=(off, 0)), TEXTS)
+    gates, _ = judged(tmp_path, adder(SEEN, extra=(off, 0)), TEXTS)
     assert (gates["sum"].passed, gates["sum"].blocks, gates["padding"].passed) == (passed, not passed, True)
-    gates, _ = judged(tmp_path, Predictor(SEEN, extra=(-off, off)), TEXTS)
+    gates, _ = judged(tmp_path, adder(SEEN, extra=(-off, off)), TEXTS)
     assert (gates["padding"].passed, gates["padding"].blocks, gates["sum"].passed) == (passed, not passed, True)
 
 
 def test_rows_of_one_word_cannot_tell(tmp_path):
-    gates, written = judged(tmp_path, Predictor(SEEN), ["good", "bad"])
+    gates, written = judged(tmp_path, adder(SEEN), ["good", "bad"])
     assert written is None
     assert "insertion" not in gates
     assert not gates["faithful"].passed
@@ -160,6 +126,6 @@ def test_rows_of_one_word_cannot_tell(tmp_path):
 def test_shap_ranks_words_by_what_they_speak_for(tmp_path):
     texts = ["bad dress good soft", *TEXTS[1:]]
     # `yes` has 0.6: `good` and `soft` speak for it, `bad` against it, `dress` not at all.
-    _, written = judged(tmp_path, Predictor(SEEN), texts, words=(1, 2, 3), occlusion_rows=0, shap_rows=1)
+    _, written = judged(tmp_path, adder(SEEN), texts, words=(1, 2, 3), occlusion_rows=0, shap_rows=1)
     assert curves(written)["shap", 1] == ([0.4, 0.5, 0.5], [0, 0.1, 0.1])
     assert curves(written)["attention", 1] == ([0, 0.4, 0.3], [0.4, 0, 0.1])
