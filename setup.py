@@ -47,6 +47,7 @@ setup(
         "mlflow": ["mlflow-skinny>=3,<4"],
         "openlineage": ["openlineage-python>=1.30,<2"],
         "otel": ["opentelemetry-exporter-otlp-proto-http>=1.30,<2", "opentelemetry-sdk>=1.30,<2"],
+        "shap": ["numba>=0.62", "shap>=0.50,<1"],
         "wandb": ["wandb>=0.31,<1"],
         "dev": [
             "aiosmtpd>=1.4",
@@ -59,6 +60,7 @@ setup(
             "kubernetes-validate>=1.37,<2",
             "mlflow-skinny>=3,<4",
             "mypy>=1.10",
+            "numba>=0.62",
             "openlineage-python>=1.30,<2",
             "opentelemetry-exporter-otlp-proto-http>=1.30,<2",
             "opentelemetry-sdk>=1.30,<2",
@@ -68,6 +70,7 @@ setup(
             "requests>=2.31",
             "ruff>=0.6",
             "scikit-learn>=1.5",
+            "shap>=0.50,<1",
             "types-PyYAML",
             "types-protobuf",
             "wandb>=0.31,<1",

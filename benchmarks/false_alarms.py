@@ -7,7 +7,8 @@
 The table is cut into parts that share no row. Of each but the last a model is trained by the whole pipeline and pushed.
 A round draws rows of the last part, deals them out to splits, and puts them through all data gates against what one
 version was trained on, and that version and another, as if it were the candidate, through all model gates on the test
-split. Whatever blocks is a false alarm. Without models, drift is from the first rows drawn.
+split. Whatever blocks is a false alarm. Without models, drift is from the first rows drawn. A candidate's process is
+started and its requests are replayed in its first round; its other rounds go on in that process.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +40,7 @@ from components.example_gen.ingest import ingest, split_uri
 from components.example_gen.plan import plan_file
 from components.gates import Gate, read_gates
 from components.pusher.versions import RELEASE_DIR, STATISTICS_FILE, TEXT_PROFILE_FILE
+from components.release_gate.fresh_process import RESULT_FILE, FreshProcess, fresh_process
 from components.release_gate.model_gates import Candidate, judge
 from components.schema_gen.schema import make_schema
 from pipeline import assets, gate_trial, presets
@@ -78,12 +82,31 @@ def main() -> None:
             versions = [recorded(config, table.take(order[: arguments.rows]), folder / "live")]
         rest = order[max(arguments.models, 1) * arguments.rows :]
         rounds = []
-        for number in range(arguments.rounds):
-            drawn = np.random.default_rng(number).choice(rest, arguments.rows, replace=False)
-            live, candidate = versions[number % len(versions)], versions[(number + 1) % len(versions)]
-            candidate = candidate if arguments.models else None
-            rounds.append(one_round(config, table.take(drawn), live, candidate, folder / f"round{number}"))
-            show(rounds)
+        for place, numbers in enumerate(np.array_split(np.arange(arguments.rounds), len(versions))):
+            live, candidate = versions[place], versions[(place + 1) % len(versions)]
+            with asked_first(config, candidate, folder) if arguments.models else nullcontext() as asked:
+                for number in numbers:
+                    drawn = np.random.default_rng(number).choice(rest, arguments.rows, replace=False)
+                    rounds.append(one_round(config, table.take(drawn), live, asked, folder / f"round{number}"))
+                    show(rounds)
+
+
+class Asked(NamedTuple):
+    """A candidate and the process that holds it."""
+
+    candidate: Path
+    process: FreshProcess
+    replayed: Path
+
+
+@contextmanager
+def asked_first(config: PipelineConfig, candidate: Path, folder: Path) -> Iterator[Asked]:
+    """Starts the process of a candidate."""
+    seconds = release_gate_options(config.evaluation, config.model_spec("")).timeout_seconds
+    replayed = folder / RESULT_FILE
+    with fresh_process(candidate, replayed, seconds) as process:
+        process.wait_for(replayed)
+        yield Asked(candidate, process, replayed)
 
 
 def trained(config: PipelineConfig, table: pa.Table, folder: Path) -> Path:
@@ -118,7 +141,7 @@ def with_table(config: PipelineConfig, table: pa.Table, folder: Path) -> Pipelin
     return config.model_copy(update={"data": data})
 
 
-def one_round(config: PipelineConfig, table: pa.Table, live: Path, candidate: Path | None, folder: Path) -> Round:
+def one_round(config: PipelineConfig, table: pa.Table, live: Path, asked: Asked | None, folder: Path) -> Round:
     """All gates on rows that nothing is wrong with."""
     config = with_table(config, table, folder)
     files = write_splits(config, folder / "examples")
@@ -126,10 +149,12 @@ def one_round(config: PipelineConfig, table: pa.Table, live: Path, candidate: Pa
     began = time.monotonic()
     gates = data_gates(config, folder, statistics, live)
     data_seconds = time.monotonic() - began
-    if candidate is None:
+    if asked is None:
         return Round(gates, data_seconds, 0.0)
-    asked = Candidate(candidate, live, 1, files["test"], train_files=tuple(files["train"]))
-    verdict = judge(asked, None, folder, release_gate_options(config.evaluation, config.model_spec("")))
+    shutil.copy(asked.replayed, folder)
+    candidate = Candidate(asked.candidate, live, 1, files["test"], train_files=tuple(files["train"]))
+    options = release_gate_options(config.evaluation, config.model_spec(""))
+    verdict = judge(candidate, None, folder, options, asked.process)
     gates += [*gate_trial.metric_gates(config.evaluation.gates, verdict, compared=True), *verdict.gates]
     return Round(gates, data_seconds, time.monotonic() - began - data_seconds)
 

@@ -10,6 +10,7 @@ from components.example_gen.ingest import ingest, split_uri
 from components.example_gen.plan import plan_file
 from components.gates import Gate, write_gates
 from components.release_gate.model_gates import Candidate, Verdict, judge
+from pipeline import extras
 from pipeline.config import ConfigError, PipelineConfig
 from pipeline.config_groups import MetricGate
 from pipeline.evaluation import release_gate_options
@@ -30,9 +31,10 @@ def try_gates(
         out: gets `gates.json`, `replay.json`, `ops.json` and `deletion.json`; default: they are not kept.
 
     Raises:
-        ConfigError: there is no such version, or no row of the table can be used.
+        ConfigError: there is no such version, no row of the table can be used, or a package is missing.
         InputDataError: the table cannot be read, or lacks a column.
     """
+    extras.check(config.evaluation)
     for directory in (model_dir, live):
         if directory is not None and not (directory / "saved_model.pb").is_file():
             raise ConfigError(f"There is no exported model in {directory}: a version is a folder with saved_model.pb.")

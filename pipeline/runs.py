@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from components.example_gen.errors import InputDataError
 from deploy.serving.model_config_file import RolloutError
-from pipeline import run_end
+from pipeline import extras, run_end
 from pipeline.beam import checks as beam_checks
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
@@ -119,11 +119,11 @@ def _run(
     tune: bool,
 ) -> dict[str, Any]:
     if missing := missing_packages(config.track):
-        extras = ",".join(missing)
-        told = f"`track` needs a package that is not here: pip install 'attention-pipeline[{extras}]'."
+        told = f"`track` needs a package that is not here: pip install 'attention-pipeline[{','.join(missing)}]'."
         console.say(f"[red]failed[/]: {escape(told)}")
         return _nothing(told) | {"exit_code": EXIT_USAGE}
     try:
+        extras.check(config.evaluation)
         beam_checks.check(config, workspace)
         with console.step("starting TensorFlow and TFX"):
             from pipeline import local_runner

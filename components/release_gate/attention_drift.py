@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from components.gates import Gate
-from components.release_gate.explanation import Word, ranked_words
 from components.release_gate.options import AttentionGate
 from components.release_gate.sample import EXPLAINED, Sample
+from components.release_gate.word_questions import Word, ranked_words
 
 TOP_WORDS = 3
 SHOWN_ROWS = 3

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def judge(
     by_slice: Mapping[str, Mapping[str, float]] | None,
     directory: Path,
     options: ReleaseGateOptions,
+    process: FreshProcess | None = None,
 ) -> Verdict:
     """Makes all gates but those on metrics, in one fresh process.
 
@@ -97,11 +99,13 @@ def judge(
         directory: gets `replay.json`, `ops.json`, `deletion.json`, `examples.json`, `answers.json`; the folder `kept`,
             if the candidate has `keep`.
         options: limits, heads, features.
+        process: one that was started on the candidate before, whose `replay.json` is in the directory.
     """
     limits = options.gates
     verdict = Verdict(by_slice=by_slice or {})
     result_file = directory / RESULT_FILE
-    with fresh_process(candidate.directory, result_file, options.timeout_seconds) as process:
+    started = nullcontext(process) if process else None
+    with started or fresh_process(candidate.directory, result_file, options.timeout_seconds) as process:
         sample = read_sample(candidate.test_files, options.features, options.heads, limits.rows)
         served = serving_gates(process, directory, options)
         replayed = json.loads(result_file.read_text(encoding="utf-8")) if served[0].passed else {}

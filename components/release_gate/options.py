@@ -71,6 +71,7 @@ class AttentionGate(GateGroup):
     rows: int = Field(100, ge=1, description="Rows in which words are deleted.")
     words: tuple[int, ...] = Field((1, 2, 3, 5), min_length=1, description="How many words are deleted.")
     occlusion_rows: int = Field(20, ge=0, description="Rows in which also each word alone is deleted.")
+    shap_rows: int = Field(0, ge=0, description="Rows of which also SHAP values are reckoned; needs the extra `shap`.")
     min_overlap: Share = Field(0.3, description="Of the three most attended words, how many the live version's share.")
     severity: Severity = "warn"
 

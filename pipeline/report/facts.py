@@ -140,6 +140,22 @@ class ExampleFact(Fact):
     words: list[WordFact]
 
 
+class WordCurveFact(Fact):
+    """How far answers move, one number for each of `words`, mean over the rows."""
+
+    order: str = Field(description="Of the words: attention, random, occlusion or shap.")
+    rows: int
+    deleted: list[float] = Field(description="Without the first words.")
+    inserted: list[float] = Field(description="With the first words alone.")
+
+
+class DeletionFact(Fact):
+    head: str = Field(description="Whose answer is told.")
+    is_number: bool = Field(description="Told in standard deviations of the answers, not the probability of the class.")
+    words: list[int] = Field(description="How many words are deleted, or left.")
+    curves: list[WordCurveFact]
+
+
 class LineageFact(Fact):
     artifact: str
     id: int
@@ -182,6 +198,7 @@ class RunReport(Fact):
     slices: list[SliceFact]
     gates: list[GateFact]
     examples: list[ExampleFact] = Field(description="Test rows with their attention: the surest right and wrong ones.")
+    deletion: DeletionFact | None = Field(None, description="Whether the words attended to are those that mattered.")
     model: ModelFact | None
     lineage: list[LineageFact] = Field(description="From the newest artifact back to the examples.")
     config: dict[str, Any]

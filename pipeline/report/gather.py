@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.pusher.versions import read_release
-from components.release_gate.options import EXAMPLES_FILE
+from components.release_gate.options import DELETION_FILE, EXAMPLES_FILE
 from deploy.serving.rows import merge_pieces
 from pipeline import config as configs
 from pipeline.config import ConfigError, PipelineConfig
@@ -15,6 +15,7 @@ from pipeline.report import environment, evaluation
 from pipeline.report.data import data_fact
 from pipeline.report.facts import (
     AnswerFact,
+    DeletionFact,
     ExampleFact,
     GateFact,
     LineageFact,
@@ -69,6 +70,7 @@ def gather(
             GateFact.model_validate({**gate.as_json(), "step": step}) for step, made in gates.items() for gate in made
         ],
         examples=_examples(run),
+        deletion=_deletion(run),
         model=_model(run, workspace.serving(config.name)),
         lineage=_lineage(history, run),
         config=config.model_dump(mode="json"),
@@ -131,12 +133,20 @@ def _search(run: Run | None) -> SearchFact | None:
     return None
 
 
-def _examples(run: Run | None) -> list[ExampleFact]:
+def _judged(run: Run | None, name: str) -> Any:
+    """What the ReleaseGate wrote beside its verdict; None if it did not come so far."""
     blessing = _artifact(run, "ReleaseGate", "blessing")
-    path = Path(blessing.uri, EXAMPLES_FILE) if blessing is not None else None
-    if path is None or not path.exists():
-        return []
-    return [_example(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    path = Path(blessing.uri, name) if blessing is not None else None
+    return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else None
+
+
+def _examples(run: Run | None) -> list[ExampleFact]:
+    return [_example(row) for row in _judged(run, EXAMPLES_FILE) or []]
+
+
+def _deletion(run: Run | None) -> DeletionFact | None:
+    known = _judged(run, DELETION_FILE)
+    return DeletionFact.model_validate(known) if known and "curves" in known else None  # older runs left other numbers
 
 
 def _example(row: dict[str, Any]) -> ExampleFact:

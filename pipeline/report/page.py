@@ -49,6 +49,7 @@ def render_page(report: RunReport) -> str:
         heads=heads,
         slice_metrics=_slice_metrics(report),
         examples=[_example(example) for example in report.examples],
+        deletion=[Markup(each) for each in plots.deletion(report.deletion)] if report.deletion else [],
         config_text=yaml.safe_dump(report.config, sort_keys=False, allow_unicode=True),
         main_packages=MAIN_PACKAGES,
         most_classes=MOST_CLASSES,

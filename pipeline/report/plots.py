@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.facts import CalibrationBin
+from pipeline.report.facts import CalibrationBin, DeletionFact, WordCurveFact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ INK = "#012345"
 """Stands for the page's own colour of text until the SVG is written."""
 
 FIRST, SECOND = "#3987c9", "#d9822b"
+ORDERS = {"attention": FIRST, "random": INK, "occlusion": SECOND, "shap": "#3a9d6a"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -82,6 +83,42 @@ def calibration(bins: Sequence[CalibrationBin], name: str) -> str:
         axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability of the answer", ylabel="share that was right")
 
     return _svg(draw, (4.2, 3.4), f"calibration-{name}")
+
+
+def deletion(fact: DeletionFact) -> list[str]:
+    """Two charts: how far the answer moves without the first words, and with them alone.
+
+    What was measured of fewer rows is dashed, of the fewest dotted.
+    """
+    parts = (("deleted", "those words deleted"), ("inserted", "those words alone"))
+    return [_deletion(fact, part, title) for part, title in parts]
+
+
+def _deletion(fact: DeletionFact, part: str, title: str) -> str:
+    numbers = sorted({curve.rows for curve in fact.curves}, reverse=True)
+    start = [0] if part == "deleted" else []
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        for curve in fact.curves:
+            axes.plot(
+                [*start, *fact.words],
+                [*start, *getattr(curve, part)],
+                label=_curve_label(curve),
+                color=ORDERS.get(curve.order, INK),
+                alpha=0.5 if curve.order == "random" else 1,
+                linestyle=("-", "--", ":")[min(numbers.index(curve.rows), 2)],
+                marker="o",
+                markersize=4,
+            )
+        axes.set(title=title, xlabel="words", ylim=(0, None), xticks=[*start, *fact.words])
+        figure.legend(loc="outside lower center", ncols=2, handlelength=3)
+
+    return _svg(draw, (4.2, 3.6), f"words-{part}")
+
+
+def _curve_label(curve: WordCurveFact) -> str:
+    return f"{curve.order} ({curve.rows:,} rows)"
 
 
 def over_time(points: Sequence[tuple[datetime, float, str]], name: str) -> str:

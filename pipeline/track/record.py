@@ -1,10 +1,10 @@
 """What a tracker gets of a run."""
 
 import datetime
-import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.extras import is_here
 from pipeline.report.facts import RunReport, StepFact
 from pipeline.track.options import PACKAGES, TrackOptions
 
@@ -15,14 +15,7 @@ class NotTrackedError(RuntimeError):
 
 def missing_packages(options: TrackOptions) -> list[str]:
     """The extras of what the config wants and whose package is not here; the package itself is not imported."""
-    return [PACKAGES[name][1] for name in options.wanted if not _is_here(PACKAGES[name][0])]
-
-
-def _is_here(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # of a package around it
-        return False
+    return [PACKAGES[name][1] for name in options.wanted if not is_here(PACKAGES[name][0])]
 
 
 def parameters(report: RunReport) -> dict[str, Any]:

@@ -78,7 +78,10 @@ def test_the_record_of_a_run_tells_it_all(attention, small_config, workspace, re
     assert record["model"]["pushed_to"] == str(workspace / "serving" / "reviews" / "1")
     assert record["environment"]["packages"]["tfx"].startswith("1.")
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
-    assert page.tags["svg"] == 3
+    assert page.tags["svg"] == 5
+    assert [(each["order"], each["rows"] > 0) for each in record["deletion"]["curves"]] == [
+        ("attention", True), ("random", True), ("attention", True), ("occlusion", True),
+    ]  # fmt: skip
     assert all(reference.startswith("#") for reference in page.references)
     assert "What it attended to" in "".join(page.text)
 

@@ -109,22 +109,25 @@ def test_clean_data_is_blessed(clean_table, judge):
 
 
 def test_what_breaks_the_schema_is_told_with_rows(judge_rows, tables):
-    def wrong(index, value):
-        return "Shoes" if index % 4 == 0 else value
+    def wrong(number):
+        return lambda index, value: "Shoes" if index < number else value
 
     splits = {
         "train": tables.make_rows(400, 1),
         "eval": tables.make_rows(
-            100, 2, department=wrong, review=lambda index, value: None if index in (5, 6) else value
+            100, 2, department=wrong(6), review=lambda index, value: None if index in (5, 6) else value
         ),
-        "test": tables.make_rows(100, 3, label=lambda index, value: "perhaps" if index == 7 else value),
+        "test": tables.make_rows(
+            100, 3, department=wrong(5), label=lambda index, value: "perhaps" if index == 7 else value
+        ),
     }
     blessed, gates, report = judge_rows(splits)
     assert blessed == 0
     assert {"schema/eval", "schema/test"} <= failed(gates)
     assert "schema/train" not in failed(gates)
     assert gates["schema/eval"].value == 2
-    assert "(25 of 100 rows)" in gates["schema/eval"].why
+    assert "(6 of 100 rows)" in gates["schema/eval"].why
+    assert gates["schema/test"].value == 1, "5 of 100 departments may be new"
     assert "(2 of 100 rows)" in gates["schema/eval"].why
     assert "(1 of 100 rows)" in gates["schema/test"].why
     assert "`label`: expected one of no, yes, in every row;" in gates["schema/test"].why
@@ -132,7 +135,7 @@ def test_what_breaks_the_schema_is_told_with_rows(judge_rows, tables):
     assert report.startswith("Blocked by schema/eval, schema/test")
     section = report[report.index("Split eval, feature department") :]
     assert "expected  one of Bottoms, Dresses, Tops, in at least 0.95 of all values" in section
-    assert "rows      25 of 100" in section
+    assert "rows      6 of 100" in section
     assert section.count("e.g.      department='Shoes', ") == 3
     assert "e.g.      review=(missing), age=" in report
     assert "e.g.      label='perhaps', " in report

@@ -12,7 +12,6 @@ from components.evaluator.label_counts import LabelCounts
 from components.evaluator.number_sums import NumberSums
 from components.release_gate.attention_drift import attention_drift_gates
 from components.release_gate.cost import cost_gates
-from components.release_gate.explanation import fold, only, without
 from components.release_gate.flips import flip_gates
 from components.release_gate.options import (
     AttentionGate,
@@ -33,6 +32,7 @@ from components.release_gate.sanity import (
     majority_gates,
     train_gap_gates,
 )
+from components.release_gate.word_questions import fold, only, without
 
 ROWS = 200
 CLASSES = (b"no", b"yes")
@@ -137,7 +137,10 @@ def test_a_gap_between_slices_is_named_and_small_slices_are_left_out():
     assert gate.value == pytest.approx(0.35)
     assert gate.limit == pytest.approx(0.2 + 1.96 * (0.5 / 400) ** 0.5)
     assert "0.5500 on shop=north (400 rows) and 0.9000 on shop=south" in gate.why
-    assert fairness_gates(by_slice, {}, HEADS, ["shop"], FairnessGates(max_gap=0.29))[0].passed
+    noise = gate.limit - 0.2
+    for off, passed in ((1e-9, True), (-1e-9, False)):
+        options = FairnessGates(max_gap=gate.value - noise + off)
+        assert fairness_gates(by_slice, {}, HEADS, ["shop"], options)[0].passed == passed
 
 
 def test_a_model_that_learnt_by_heart(tmp_path):
@@ -260,5 +263,9 @@ def test_attention_that_moved_to_other_words_is_told(sample, words, value, passe
     assert gate.value == pytest.approx(value)
     if not passed:
         assert gate.rows[0].startswith("row, fits, well → this, dress, says: text='Row 0 says: ")
+    for off, enough in ((-1e-9, True), (1e-9, False)):
+        options = AttentionGate(min_overlap=min(max(value + off, 0), 1))
+        (gate,) = attention_drift_gates(sample, explained(words), live, 3, options)
+        assert gate.passed == (enough or value == 1)
     (gate,) = attention_drift_gates(sample, live, {}, 3, AttentionGate())
     assert gate.passed

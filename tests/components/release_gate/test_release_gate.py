@@ -110,26 +110,42 @@ def evaluate(model_artifact, tiny_models, clean_table, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def passing(evaluate):
-    return evaluate(eval_config(accuracy=(0.1, None, 0.9), error=(None, 0.95, None)))
+def right(tables):
+    """Share of the test rows that the tiny model and the baseline tell right: they know no word, so age decides."""
+    rows = tables.make_rows(100, 3)
+
+    def share(older_than):
+        said = [row["age"] is None or row["age"] > older_than for row in rows]
+        return sum(yes == (row["label"] == "yes") for yes, row in zip(said, rows, strict=True)) / len(rows)
+
+    return share(20), share(50)
 
 
-def test_passed_thresholds_are_told_with_value_and_limit(passing):
+@pytest.fixture(scope="module")
+def passing(evaluate, right):
+    """Just so."""
+    ours, live = right
+    return evaluate(eval_config(accuracy=(ours, None, live - ours + 1e-9), error=(None, 1 - ours, None)))
+
+
+def test_passed_thresholds_are_told_with_value_and_limit(passing, right):
     evaluation, blessing = passing
     assert blessing.get_int_custom_property("blessed") == 1
     gates = {gate.name: gate for gate in quality_gates(evaluation.uri, True)}
     assert set(gates) == {"metric/accuracy", "metric/accuracy/vs_live", "metric/error", "metric/blessing"}
     assert all(gate.passed for gate in gates.values())
     accuracy = gates["metric/accuracy"]
-    assert 0.1 < accuracy.value <= 1
-    assert accuracy.limit == 0.1
-    assert accuracy.why == f"accuracy on the test split is {accuracy.value:.4f}; at least 0.1000 is asked for."
-    assert gates["metric/error"].limit == 0.95
+    ours, live = right
+    assert accuracy.value == accuracy.limit == ours
+    assert accuracy.why == f"accuracy on the test split is {ours:.4f}; at least {ours:.4f} is asked for."
+    assert gates["metric/error"].limit == 1 - ours
     change = gates["metric/accuracy/vs_live"]
+    assert change.value == pytest.approx(ours - live)
     assert change.value != 0
-    assert change.limit == -0.9
-    live = accuracy.value - change.value
-    assert f"changed by {change.value:+.4f} against the live version's {live:.4f}; at least -0.9000" in change.why
+    told = (
+        f"changed by {ours - live:+.4f} against the live version's {live:.4f}; at least {ours - live:.4f} is asked for"
+    )
+    assert told in change.why
 
 
 @pytest.mark.parametrize(
@@ -147,8 +163,15 @@ def test_a_metric_within_its_limits_does_not_pass_without_the_evaluators_blessin
 
 
 @pytest.fixture(scope="module")
-def failing(evaluate):
-    config = eval_config(slices=((), ("department",)), accuracy=(1.1, None, -1.0), recall_of_nobody=(0.5, None, None))
+def failing(evaluate, right):
+    """Just not; and the change by far."""
+    ours, _ = right
+    config = eval_config(
+        slices=((), ("department",)),
+        accuracy=(ours + 1e-6, None, -1.0),
+        error=(None, 1 - ours - 1e-6, None),
+        recall_of_nobody=(0.5, None, None),
+    )
     slicing = config.slicing_specs.add()
     slicing.feature_values["department"] = "Shoes"
     per_slice = config.metrics_specs[0].per_slice_thresholds["error"].thresholds.add()
@@ -157,12 +180,13 @@ def failing(evaluate):
     return evaluate(config)
 
 
-def test_failed_and_missing_ones_say_why(failing):
+def test_failed_and_missing_ones_say_why(failing, right):
     evaluation, blessing = failing
     assert blessing.get_int_custom_property("blessed") == 0
     gates = {gate.name: gate for gate in quality_gates(evaluation.uri, False)}
-    assert not any(gate.passed for gate in gates.values())
-    assert "at least 1.1000 is asked for" in gates["metric/accuracy"].why
+    assert all("/department=" in name for name, gate in gates.items() if gate.passed), "a slice may have more"
+    assert {"metric/accuracy", "metric/accuracy/vs_live", "metric/error"} <= set(gates)
+    assert f"is {right[0]:.4f}; at least {right[0]:.4f} is asked for" in gates["metric/accuracy"].why
     assert "at least 1.0000 is asked for" in gates["metric/accuracy/vs_live"].why
     assert "accuracy on department=Tops is" in gates["metric/accuracy/department=Tops"].why
     assert gates["metric/recall_of_nobody"].why == (
@@ -173,8 +197,9 @@ def test_failed_and_missing_ones_say_why(failing):
     )
 
 
-@pytest.mark.parametrize(("spread", "severity"), [(0.01, "block"), (2.0, "warn")])
-def test_a_change_beyond_its_limit_blocks_only_beyond_doubt(failing, spread, severity):
+@pytest.mark.parametrize(("off", "severity"), [(-1e-6, "block"), (1e-6, "warn")])
+def test_a_change_beyond_its_limit_blocks_only_beyond_doubt(failing, right, off, severity):
+    spread = 1.0 - (right[0] - right[1]) + off
     noise = {"accuracy": Noise(spread, spread, 500, 0.95)}
     gates = {gate.name: gate for gate in quality_gates(failing[0].uri, False, 3, noise)}
     gate = gates["metric/accuracy/vs_live"]

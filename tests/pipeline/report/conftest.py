@@ -92,6 +92,20 @@ def record(classes=("no", HARD), **changes):
                 ],
             }
         ],
+        "deletion": {
+            "head": "label",
+            "is_number": False,
+            "words": [1, 2, 5],
+            "curves": [
+                {"order": order, "rows": rows, "deleted": [0.1, 0.2, top], "inserted": [0.4, 0.3, 0.5 - top]}
+                for order, rows, top in (
+                    ("attention", 97, 0.3),
+                    ("random", 97, 0.21),
+                    ("attention", 20, 0.33),
+                    ("occlusion", 20, 0.48),
+                )
+            ],
+        },
         "model": None,
         "lineage": [{"artifact": "Examples", "id": 1, "uri": "/a/1", "made_by": "ExampleGen", "run": "r"}],
         "config": {"model": {"encoder": "self_attention"}, "features": {}, "heads": {}},
