@@ -4,9 +4,10 @@ The trainer reads raw tf.Examples through the Transform graph itself, the same g
 signatures, and keeps the token ids (4 bytes each) in memory: any batch of any epoch can then be made by its number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -77,20 +78,21 @@ def read_split(patterns: Sequence[str], transform_output: tft.TFTransformOutput,
 
 def as_ragged(transformed: Mapping[str, tf.Tensor | tf.SparseTensor]) -> dict[str, tf.Tensor | tf.RaggedTensor]:
     """Transformed features as the network wants them, before padding: sparse → ragged, int64 → int32."""
-    columns = {}
-    for name, column in transformed.items():
-        if isinstance(column, tf.SparseTensor):
-            column = tf.RaggedTensor.from_sparse(column)
-        columns[name] = tf.cast(column, tf.int32) if column.dtype == tf.int64 else column
-    return columns
+    return _columns(transformed, tf.RaggedTensor.from_sparse)
 
 
 def as_dense(transformed: Mapping[str, tf.Tensor | tf.SparseTensor]) -> dict[str, tf.Tensor]:
     """Transformed features as the network wants them: padded with 0 to the longest row, int64 → int32."""
+    return _columns(transformed, tf.sparse.to_dense)
+
+
+def _columns(
+    transformed: Mapping[str, tf.Tensor | tf.SparseTensor], read_sparse: Callable[[tf.SparseTensor], Any]
+) -> dict[str, Any]:
     columns = {}
     for name, column in transformed.items():
         if isinstance(column, tf.SparseTensor):
-            column = tf.sparse.to_dense(column)
+            column = read_sparse(column)
         columns[name] = tf.cast(column, tf.int32) if column.dtype == tf.int64 else column
     return columns
 

@@ -1,7 +1,6 @@
 """SHAP values of a row's words, by the package `shap`, which the extra of that name brings."""
 
 import os
-import sys
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -37,9 +36,8 @@ def _values(questions: WordQuestions, row: int, words: Sequence[Word]) -> dict[W
 
 
 def _shap() -> ModuleType:
-    if "shap" not in sys.modules:
-        # numba compiles for 20 s what Python does in milliseconds.
-        os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    # numba compiles for 20 s what Python does in milliseconds.
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
     import shap
 
     return shap
