@@ -5,8 +5,16 @@ import signal
 import threading
 from collections.abc import Iterator
 
+import psutil
+
 WORKER_THREAD = "run_worker"
 """Beam's name of the thread that waits for a worker process, and ends in an exception if that was killed."""
+
+
+WORKER_MODULE = "sdk_worker_main"
+"""In the command line of each of Beam's worker processes, and of the shell that starts it."""
+
+_KILL_SECONDS = 0.2
 
 
 class WorkerDiedError(RuntimeError):
@@ -25,7 +33,7 @@ def watched_workers() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    watching = threading.Lock()
+    watching, over = threading.Lock(), threading.Event()
     deaths: list[BaseException | None] = []
 
     def told(failed: threading.ExceptHookArgs) -> None:
@@ -33,11 +41,12 @@ def watched_workers() -> Iterator[None]:
             before(failed)
             return
         with watching:
-            if threading.excepthook is told:
+            if threading.excepthook is told and not deaths:
                 deaths.append(failed.exc_value)
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)  # SIGINT may be ignored
 
     def died(signum: int, frame: object) -> None:
+        threading.Thread(target=_end_workers, args=[over], daemon=True).start()
         raise WorkerDiedError(
             f"One of Beam's worker processes was killed or broke ({deaths[0]}); most often memory runs short: give "
             "fewer `beam.workers`, or `beam.runner: direct`. Run it again and it goes on from this step."
@@ -48,6 +57,16 @@ def watched_workers() -> Iterator[None]:
     try:
         yield
     finally:
+        over.set()
         with watching:
             threading.excepthook = before
         signal.signal(signal.SIGUSR1, handler)
+
+
+def _end_workers(over: threading.Event) -> None:
+    """Kills the other workers: Beam waits for each of them, also for one that comes up too late to be told to end."""
+    while not over.wait(_KILL_SECONDS):
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(WORKER_MODULE in part for part in process.cmdline()):
+                    process.kill()
