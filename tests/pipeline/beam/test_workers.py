@@ -28,6 +28,16 @@ if "CONTROL_API_SERVICE_DESCRIPTOR" in os.environ:
 """Imported by each worker before all else."""
 
 
+class Killed(beam.DoFn):
+    """Kills the worker that comes up first: each is given a bundle, one of them an empty one."""
+
+    def start_bundle(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def process(self, element):
+        yield element
+
+
 @pytest.fixture
 def no_longer_than_half_a_minute():
     def end(signum, frame):
@@ -59,7 +69,7 @@ def test_a_killed_worker_is_told_and_no_other_is_waited_for(
             watched_workers(),
             beam.Pipeline(options=PipelineOptions(arguments)) as pipeline,
         ):
-            _ = pipeline | beam.Create([1]) | beam.Map(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+            _ = pipeline | beam.Create([1]) | beam.ParDo(Killed())
     finally:
         signal.signal(signal.SIGINT, handler)
         for child in psutil.Process().children(recursive=True):
