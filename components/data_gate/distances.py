@@ -1,14 +1,14 @@
-"""How far two splits' distributions are apart, feature by feature, as TFDV measures it."""
+"""How far two splits' distributions are apart, feature by feature."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 
+from components.data_gate.quantiles import quantiles_of, shared_ends
 from components.gates import Gate
 from components.measures import jensen_shannon_divergence
 from components.schema_gen.options import ValidationOptions
@@ -122,7 +122,7 @@ def _distances(
     for info in anomalies.drift_skew_info:
         for measurement in info.drift_measurements if drift else info.skew_measurements:
             measured[info.path.step[0]] = measurement.value
-    measured |= _from_constants(train, other, measured)
+    measured |= _of_numbers(train, other)
     filled = {side: _filled(of_side) for side, of_side in (("train", train), ("other", other))}
     rows = {"train": train.datasets[0].num_examples, "other": other.datasets[0].num_examples}
     result = {}
@@ -144,25 +144,17 @@ def _distances(
     return result
 
 
-def _from_constants(train: Statistics, other: Statistics, names: Iterable[str]) -> dict[str, float]:
-    """Divergence of the numbers that have one value on one side: TFDV gives its bin no width, and so any change 1.
+def _of_numbers(train: Statistics, other: Statistics) -> dict[str, float]:
+    """Jensen-Shannon divergence of the numbers that both sides have, over bins that are the same for both.
 
-    All of that side lies in one of the other's bins, or in none.
+    TFDV takes each side's standard histogram, whose bins go by its own least and greatest value: one far row on one
+    side, and most rows of the other lie in other bins. These bins end at either side's quantiles.
     """
-    numbers = [
-        {each.path.step[0]: each.num_stats for each in side.datasets[0].features if each.HasField("num_stats")}
-        for side in (train, other)
-    ]
+    sides = [quantiles_of(side) for side in (train, other)]
     found = {}
-    for name in names:
-        pair = sorted((side[name] for side in numbers if name in side), key=lambda each: each.max - each.min)
-        if len(pair) < 2 or pair[0].min != pair[0].max or pair[1].min == pair[1].max:
-            continue
-        bins = [bucket for each in pair[1].histograms if each.type == each.STANDARD for bucket in each.buckets]
-        places = [place for place, each in enumerate(bins) if each.low_value <= pair[0].min <= each.high_value]
-        constant = np.zeros(len(bins) + 1)
-        constant[places[-1] if places else -1] = 1
-        found[name] = jensen_shannon_divergence(constant, np.array([*(each.sample_count for each in bins), 0.0]))
+    for name in sides[0].keys() & sides[1].keys():
+        quantiles = [side[name] for side in sides]
+        found[name] = jensen_shannon_divergence(*(each.counts(shared_ends(quantiles)) for each in quantiles))
     return found
 
 

@@ -79,6 +79,37 @@ def test_one_row_that_is_not_as_all_others_is_no_drift(schema):
     assert [gate.value for gate in gates if not gate.passed] == [1.0]
 
 
+def drift_of_ages(here, there):
+    """The value of the gate `drift/age` of ages against a live version's."""
+    statistics = []
+    for ages in (here, there):
+        batch = pa.RecordBatch.from_arrays([column(map(float, ages))], names=["age"])
+        statistics.append(stats_impl.generate_statistics_in_memory(batch, tfdv.StatsOptions()))
+    schema = make_schema(statistics[0], {"age": FEATURES["age"]}, {}, ValidationOptions())
+    (gate,) = drift_gates(*statistics, 3, schema, ValidationOptions())
+    return gate.value
+
+
+def test_a_row_that_is_far_from_all_others_is_no_drift():
+    ages = list(range(100)) * 4
+    far = [*ages[:-1], 10_000]
+    assert drift_of_ages(ages, far) == pytest.approx(drift_of_ages(far, ages))
+    assert drift_of_ages(ages, far) < 0.01
+
+
+def test_numbers_are_compared_by_how_many_lie_where():
+    even, half = np.arange(400), np.arange(400) / 2
+    # Of half-open bins the lower ones hold a share p of one side and 2p of the other, the upper ones p and nothing.
+    lower, upper = 0.5 + 1, 0.5
+    middle = -sum(share / 2 * np.log2(share / 2) for share in (lower, upper))
+    of_halves = middle - (1 + 0) / 2
+    assert drift_of_ages(even, half) == pytest.approx(of_halves, abs=0.02)
+    assert drift_of_ages(even * 1e6, half * 1e6) == pytest.approx(drift_of_ages(even, half), abs=1e-3)
+    assert drift_of_ages(even, [200] * 400) > 0.7
+    assert drift_of_ages(even, even + 1000) > 0.85  # 1 but that the tails of both share a bin
+    assert drift_of_ages([20] * 400, [60] * 400) == 1
+
+
 def test_rows_enough_of_each_split_and_class(schema):
     found = {"train": statistics_of(label=7), "eval": statistics_of(number=30), "test": statistics_of(number=29)}
     options = ValidationOptions(min_rows=30, min_rows_per_class=7)
