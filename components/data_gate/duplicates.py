@@ -3,29 +3,23 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from components.data_gate.table import Table, row_keys
-from components.data_gate.words import Words
+from components.data_gate.fingerprints import MIN_WORDS, Fingerprints, longest_texts, shingles_of
+from components.data_gate.words import words_of
 from components.gates import Gate
 from components.schema_gen.options import ValidationOptions
 
 SHOWN_ROWS = 3
-SHINGLE = 3
-MIN_WORDS = 8
-"""Shorter texts resemble each other by chance."""
 MIN_EQUAL_WORDS = 4
 """Shorter texts are equal by chance: `thank you` stands in many reviews."""
 SIMILAR = 0.8
 """Jaccard similarity of two texts' sets of shingles from which they are near-duplicates."""
 
-_BANDS, _BAND_ROWS = 8, 4
 _MAX_CANDIDATES = 5
 
 
 def duplicate_gates(
-    tables: Mapping[str, Table], types: Mapping[str, str], words: Mapping[str, Words], options: ValidationOptions
+    splits: Mapping[str, Fingerprints], types: Mapping[str, str], options: ValidationOptions
 ) -> list[Gate]:
     """Makes the gates `duplicates/<split>` and, where there are texts, `near_duplicates/<split>`.
 
@@ -33,49 +27,44 @@ def duplicate_gates(
     are texts, rows with an empty one do not count, and those with a short one are nobody's duplicates.
 
     Args:
-        tables: split → its rows; `train` is among them.
+        splits: split → its rows; `train` is among them.
         types: the features: `text`, `category` or `number`.
-        words: split → the words of each row's longest text; empty where there are no texts.
         options: limits and severities.
     """
-    if not tables["train"].num_rows:
+    train, text = splits["train"], _first_text(types)
+    if not train.num_rows:
         return []
-    keys = {split: row_keys(table, types) for split, table in tables.items()}
     gates = []
-    for split, table in tables.items():
-        counts = words[split].lengths > 0 if words else np.ones(table.num_rows, bool)
+    for split, rows in splits.items():
+        counts = rows.lengths > 0 if text else np.ones(rows.num_rows, bool)
         if split == "train" or not counts.any():
             continue
-        twins = pc.fill_null(pc.index_in(keys[split], keys["train"]), -1).to_numpy(zero_copy_only=False)
-        same = (twins >= 0) & counts
-        if words:
-            same &= words[split].lengths >= MIN_EQUAL_WORDS
-        rows = [table.describe(at, _first_text(types)) for at in np.flatnonzero(same)[:SHOWN_ROWS]]
-        severity = options.severity.duplicates if words else "warn"
+        same = np.isin(rows.keys, train.keys) & counts
+        if text:
+            same &= rows.lengths >= MIN_EQUAL_WORDS
+        shown = rows.describe(np.flatnonzero(same)[:SHOWN_ROWS], text)
+        severity = options.severity.duplicates if text else "warn"
         what = "say in every feature what a row of train says"
         cure = "split by what they share (`data.split_by`) or leave out one of them"
         own = options, "max_duplicates"
-        gates.append(_gate(f"duplicates/{split}", same.sum(), counts.sum(), own, what, severity, rows, cure))
-        if not words:
+        gates.append(_gate(f"duplicates/{split}", same.sum(), counts.sum(), own, what, severity, shown, cure))
+        if not text:
             continue
-        long = words[split].lengths >= MIN_WORDS
-        similar = near_twins(words[split], words["train"])
         # What stands in train word for word is told by the gate above.
-        near = (similar >= 0) & ~same & long
-        text = _first_text(types)
-        rows = [
-            f"{table.describe(at, text)} ~ {tables['train'].describe(similar[at], text)}"
-            for at in np.flatnonzero(near)[:SHOWN_ROWS]
-        ]
+        similar = near_twins(rows, train, ~same)
+        near = np.flatnonzero(similar >= 0)
+        some = near[:SHOWN_ROWS]
+        pairs = zip(rows.describe(some, text), train.describe(similar[some], text), strict=True)
+        shown = [f"{own} ~ {other}" for own, other in pairs]
         what = f"have a text of at least {MIN_WORDS} words that is nearly one of train"
         severity = options.severity.near_duplicates
         own = options, "max_near_duplicates"
-        gates.append(_gate(f"near_duplicates/{split}", near.sum(), counts.sum(), own, what, severity, rows, cure))
+        gates.append(_gate(f"near_duplicates/{split}", len(near), counts.sum(), own, what, severity, shown, cure))
     return gates
 
 
 def conflict_gates(
-    train: Table, types: Mapping[str, str], labels: Mapping[str, str], words: Words | None, options: ValidationOptions
+    train: Fingerprints, types: Mapping[str, str], labels: Mapping[str, str], options: ValidationOptions
 ) -> list[Gate]:
     """Makes the gate `label_conflicts` of each label of classes: rows of train that are equal but for the label.
 
@@ -87,16 +76,15 @@ def conflict_gates(
         train: its rows.
         types: the features.
         labels: label name → `category`, `categories` or `number`; numbers have no conflicts.
-        words: of each row's longest text; None where there are no texts.
         options: limit and severity.
     """
     if not train.num_rows:
         return []
-    counts = words.lengths > 0 if words is not None else np.ones(train.num_rows, bool)
-    groups = row_keys(train, types).dictionary_encode().indices.to_numpy()
+    text = _first_text(types)
+    counts = train.lengths > 0 if text else np.ones(train.num_rows, bool)
+    groups = np.unique(train.keys, return_inverse=True)[1]
     gates = []
-    for label in (name for name, kind in labels.items() if kind != "number"):
-        values = pc.fill_null(train.columns[label], "").dictionary_encode()
+    for label, values in train.labels.items():
         codes, number = values.indices.to_numpy().astype(np.int64), len(values.dictionary)
         pairs, pair_of_row, sizes = np.unique(groups * number + codes, return_inverse=True, return_counts=True)
         most = np.zeros(int(groups.max()) + 1, np.int64)
@@ -105,13 +93,13 @@ def conflict_gates(
         winners = sizes == most[pairs // number]
         best[pairs[winners] // number] = pairs[winners]
         odd = (best[groups] != pairs[pair_of_row]) & counts
-        if words is not None:
-            odd &= words.lengths >= MIN_EQUAL_WORDS
-        rows = []
-        for at in np.flatnonzero(odd)[:SHOWN_ROWS]:
-            other = values.dictionary[int(best[groups[at]] % number)].as_py()
-            rows.append(f"{train.describe(at, label)}; elsewhere {label}={other!r}")
-        severity = options.severity.label_conflicts if words is not None else "warn"
+        if text:
+            odd &= train.lengths >= MIN_EQUAL_WORDS
+        some = np.flatnonzero(odd)[:SHOWN_ROWS]
+        others = [values.dictionary[int(code)].as_py() for code in best[groups[some]] % number]
+        described = zip(train.describe(some, label), others, strict=True)
+        rows = [f"{row}; elsewhere {label}={other!r}" for row, other in described]
+        severity = options.severity.label_conflicts if text else "warn"
         what = f"have another `{label}` than most rows of train that say the same"
         cure = "mend the labels or leave such rows out"
         name = f"label_conflicts/{label}" if len(labels) > 1 else "label_conflicts"
@@ -120,82 +108,54 @@ def conflict_gates(
     return gates
 
 
-def near_twins(texts: Words, train: Words) -> np.ndarray:
-    """Finds for each text one of train that is nearly the same.
+def near_twins(rows: Fingerprints, train: Fingerprints, wanted: np.ndarray) -> np.ndarray:
+    """Finds for each row one of train whose text is nearly the same.
 
-    MinHash with banding (Broder 1997; Leskovec et al., Mining of Massive Datasets, section 3.4) proposes, the exact
-    Jaccard similarity of the sets of three-word shingles decides.
+    Fingerprints propose, the exact Jaccard similarity of the sets of three-word shingles decides, for which the rows
+    that were proposed are read again.
 
     Args:
-        texts: to look up.
-        train: with the same vocabulary.
+        rows: to look up.
+        train: where.
+        wanted: bool `(rows,)`: for which.
 
     Returns:
-        int64 `(texts,)`: the place in train, or -1.
+        int64 `(rows,)`: the place in train, or -1.
     """
-    (ours, our_offsets), (theirs, their_offsets) = _shingles(texts), _shingles(train)
-    result = np.full(len(texts.offsets) - 1, -1)
-    if not len(ours) or not len(theirs):
-        return result
-    long = [np.flatnonzero(np.diff(offsets) > 0) for offsets in (our_offsets, their_offsets)]
-    bands = _bands(ours, our_offsets[:-1][long[0]]), _bands(theirs, their_offsets[:-1][long[1]])
-    candidates: dict[int, set[int]] = {}
-    for band in range(_BANDS):
-        order = np.argsort(bands[1][band], kind="stable")
-        known = bands[1][band][order]
-        first = np.searchsorted(known, bands[0][band], "left")
-        last = np.searchsorted(known, bands[0][band], "right")
-        for at in np.flatnonzero(last > first):
-            found = order[first[at] : min(last[at], first[at] + _MAX_CANDIDATES)]
-            candidates.setdefault(int(long[0][at]), set()).update(long[1][found].tolist())
-    for text, places in candidates.items():
-        own = set(ours[our_offsets[text] : our_offsets[text + 1]].tolist())
-        for place in sorted(places):
-            other = set(theirs[their_offsets[place] : their_offsets[place + 1]].tolist())
-            if len(own & other) >= SIMILAR * len(own | other):
-                result[text] = place
-                break
+    result = np.full(rows.num_rows, -1)
+    here, there = _candidates(rows, train, wanted)
+    ours, theirs = _shingle_sets(rows, here), _shingle_sets(train, there)
+    for row, place in zip(here.tolist(), there.tolist(), strict=True):
+        own, other = ours[row], theirs[place]
+        if result[row] < 0 and len(own & other) >= SIMILAR * len(own | other):
+            result[row] = place
     return result
 
 
-def _shingles(words: Words) -> tuple[np.ndarray, np.ndarray]:
-    """uint64 `(shingles,)` and the offsets of each text's; texts of fewer than `MIN_WORDS` words have none."""
-    ids = words.ids.astype(np.uint64)
-    count = max(len(ids) - SHINGLE + 1, 0)
-    mixed = np.zeros(count, np.uint64)
-    for step in range(SHINGLE):
-        mixed = (mixed ^ (ids[step : step + count] + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
-    long = words.lengths >= MIN_WORDS
-    own = np.where(long, words.lengths - SHINGLE + 1, 0)
-    inside = np.repeat(long, words.lengths)
-    ends = np.zeros(len(ids) + 1, bool)
-    for step in range(1, SHINGLE):
-        ends[np.maximum(words.offsets[1:] - step, 0)] = True
-    kept = (inside & ~ends[:-1])[:count]
-    return mixed[kept], np.concatenate([[0], np.cumsum(own)])
+def _candidates(rows: Fingerprints, train: Fingerprints, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that share a band: int64 `(pairs,)` of rows, ascending, and of places in train, ascending for each row."""
+    own, known = np.flatnonzero((rows.lengths >= MIN_WORDS) & wanted), np.flatnonzero(train.lengths >= MIN_WORDS)
+    pairs = [np.zeros(0, np.int64)]
+    for ours, theirs in zip(rows.bands, train.bands, strict=True):
+        order = known[np.argsort(theirs[known], kind="stable")]
+        first = np.searchsorted(theirs[order], ours[own], "left")
+        found = np.minimum(np.searchsorted(theirs[order], ours[own], "right") - first, _MAX_CANDIDATES)
+        places = np.arange(found.sum()) + np.repeat(first - np.cumsum(found) + found, found)
+        pairs.append(np.repeat(own, found) * train.num_rows + order[places])
+    return np.divmod(np.unique(np.concatenate(pairs)), max(train.num_rows, 1))
 
 
-def _bands(shingles: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
-    """For each band a uint64 `(texts,)` that two texts share if their smallest hashes in the band are the same."""
-    generator = np.random.default_rng(0)
-    bands = []
-    for _ in range(_BANDS):
-        band = np.zeros(len(starts), np.uint64)
-        for _ in range(_BAND_ROWS):
-            salt, factor = generator.integers(1, 2**63, 2, dtype=np.uint64)
-            hashed = ((shingles ^ salt) * (factor | np.uint64(1))) >> np.uint64(20)
-            band = (band ^ np.minimum.reduceat(hashed, starts)) * np.uint64(0x9E3779B97F4A7C15)
-        bands.append(band)
-    return bands
-
-
-def longest_texts(table: Table, types: Mapping[str, str]) -> pa.Array | None:
-    """Of each row the longest of its texts: string `(rows,)`; None where no feature is a text."""
-    texts = [table.columns[name] for name, kind in types.items() if kind == "text"]
-    if not texts:
-        return None
-    lengths = np.stack([pc.fill_null(pc.binary_length(text), -1).to_numpy(zero_copy_only=False) for text in texts])
-    return pc.choose(pa.array(lengths.argmax(axis=0)), *texts) if len(texts) > 1 else texts[0]
+def _shingle_sets(rows: Fingerprints, places: np.ndarray) -> dict[int, set[int]]:
+    """Row → its shingles."""
+    places = np.unique(places)
+    if not len(places):
+        return {}
+    (words,) = words_of([longest_texts(rows.read(places), rows.features)])
+    shingles, offsets = shingles_of(words)
+    return {
+        int(place): set(shingles[start:stop].tolist())
+        for place, start, stop in zip(places, offsets, offsets[1:], strict=False)
+    }
 
 
 def _first_text(types: Mapping[str, str]) -> str:

@@ -1,18 +1,25 @@
-"""One pass over the rows, and all gates that want more than statistics."""
+"""All gates that want more than statistics: those on equal rows look at each, the others at some."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.data_gate.duplicates import conflict_gates, duplicate_gates, longest_texts
+import numpy as np
+import pyarrow as pa
+
+from components.data_gate.duplicates import conflict_gates, duplicate_gates
+from components.data_gate.fingerprints import Fingerprints, fingerprints_of
 from components.data_gate.leaks import leak_gates
-from components.data_gate.table import MAX_ROWS, Table, read_table
+from components.data_gate.table import MAX_ROWS
 from components.data_gate.text_drift import Texts, text_drift_gates
-from components.data_gate.words import Words, read_profiles, words_of, write_profiles
+from components.data_gate.words import read_profiles, words_of, write_profiles
 from components.gates import Gate
 from components.pusher.versions import TEXT_PROFILE_FILE
 from components.schema_gen.options import ValidationOptions
 
 TRAIN = "train"
+SAMPLED_ROWS = 50_000
+"""Rows of a split by which leaks and drift are judged: they are shares, which more rows would hardly change."""
 
 
 def row_gates(
@@ -36,26 +43,28 @@ def row_gates(
         options: limits and severities.
     """
     features = {name: kind for name, kind in features.items() if kind != "passthrough"}
-    tables = {split: read_table(paths, {**features, **labels}) for split, paths in files.items()}
-    train = tables[TRAIN]
-    others = {split: table for split, table in tables.items() if split != TRAIN}
-    gates = duplicate_gates(tables, features, _longest(tables, features), options)
-    longest = longest_texts(train, features)
-    gates += conflict_gates(train, features, labels, words_of([longest])[0] if longest is not None else None, options)
-    gates += leak_gates(train, list(others.values()), features, labels, options)
+    splits = {split: fingerprints_of(paths, features, labels) for split, paths in files.items()}
+    gates = duplicate_gates(splits, features, options) + conflict_gates(splits[TRAIN], features, labels, options)
+    if not all(split.whole for split in splits.values()):
+        gates = _partly(gates, f"Of the first {MAX_ROWS:,} rows of each split.")
+    sampled = {split: each.read(_sample(each)) for split, each in splits.items()}
+    train = sampled.pop(TRAIN)
+    others = leak_gates(train, list(sampled.values()), features, labels, options)
+    del sampled
     columns = {name: train.columns[name] for name, kind in features.items() if kind == "text"}
     texts = {name: Texts.of(column, words_of([column])[0]) for name, column in columns.items()}
     write_profiles(directory / TEXT_PROFILE_FILE, {name: each.profile() for name, each in texts.items()})
     if live_profile is not None and texts:
-        gates += text_drift_gates(texts, read_profiles(live_profile), live_version, options)
-    if all(table.whole for table in tables.values()):
-        return gates
-    partly = f" (Of the first {MAX_ROWS:,} rows of each split.)"
-    return [Gate(**{**vars(gate), "why": gate.why + partly}) for gate in gates]
+        others += text_drift_gates(texts, read_profiles(live_profile), live_version, options)
+    if any(split.num_rows > SAMPLED_ROWS for split in splits.values()):
+        others = _partly(others, f"Of at most {SAMPLED_ROWS:,} rows of each split, evenly spread.")
+    pa.default_memory_pool().release_unused()  # it would keep the texts' room through all further steps
+    return gates + others
 
 
-def _longest(tables: Mapping[str, Table], features: Mapping[str, str]) -> dict[str, Words]:
-    """Split → the words of each row's longest text, by one vocabulary; empty where there are no texts."""
-    columns = [longest_texts(table, features) for table in tables.values()]
-    texts = [column for column in columns if column is not None]
-    return dict(zip(tables, words_of(texts), strict=True)) if texts else {}
+def _sample(split: Fingerprints) -> np.ndarray:
+    return np.linspace(0, split.num_rows - 1, min(split.num_rows, SAMPLED_ROWS)).astype(np.int64)
+
+
+def _partly(gates: list[Gate], of_which: str) -> list[Gate]:
+    return [dataclasses.replace(gate, why=f"{gate.why} ({of_which})") for gate in gates]

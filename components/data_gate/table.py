@@ -1,6 +1,6 @@
 """The rows of the splits as columns, for the gates that look at rows and not at statistics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ _SEPARATOR = "\x1f"
 
 @dataclass(frozen=True)
 class Table:
-    """The first rows of one split.
+    """Rows of one split.
 
     Attributes:
         columns: name → string or double `(rows,)`; null is missing. Several classes of a row are one string.
@@ -50,25 +50,58 @@ def read_table(files: list[str], types: Mapping[str, str], max_rows: int = MAX_R
         types: column → `number`; anything else is text.
         max_rows: where to stop.
     """
-    decoder = ExamplesToRecordBatchDecoder()
-    parts: dict[str, list[pa.Array]] = {name: [] for name in types}
-    num_rows = 0
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(max_rows + 1).batch(_BATCH)
-    for batch in records.as_numpy_iterator():
-        decoded = decoder.DecodeBatch(batch[: max_rows - num_rows].tolist())
-        for name, kind in types.items():
-            place = decoded.schema.get_field_index(name)
-            values = decoded.column(place) if place >= 0 else pa.nulls(decoded.num_rows)
-            parts[name].append(_one_value(values, kind))
-        num_rows += decoded.num_rows
-        if len(batch) > decoded.num_rows:
-            return Table({name: pa.concat_arrays(arrays) for name, arrays in parts.items()}, num_rows, whole=False)
-    empty = {"number": pa.float64()}
-    columns = {
-        name: pa.concat_arrays(arrays) if arrays else pa.array([], empty.get(types[name], pa.string()))
-        for name, arrays in parts.items()
-    }
-    return Table(columns, num_rows)
+    return _joined(list(read_pieces(files, types, max_rows)), types)
+
+
+def read_pieces(files: list[str], types: Mapping[str, str], max_rows: int = MAX_ROWS) -> Iterator[Table]:
+    """As `read_table`, a few thousand rows at a time; the last piece tells whether the split has more."""
+    decoder, num_rows = ExamplesToRecordBatchDecoder(), 0
+    for batch in _batches(files, max_rows + 1):
+        wanted = batch[: max_rows - num_rows]
+        num_rows += len(wanted)
+        yield _decode(decoder, wanted, types, whole=len(wanted) == len(batch))
+
+
+def read_rows(files: list[str], types: Mapping[str, str], rows: np.ndarray) -> Table:
+    """As `read_table`, only some rows.
+
+    Args:
+        files: of one split.
+        types: column → `number`; anything else is text.
+        rows: int64 `(rows,)`, ascending: which.
+    """
+    decoder, start, pieces = ExamplesToRecordBatchDecoder(), 0, []
+    for batch in _batches(files, int(rows[-1]) + 1 if len(rows) else 0):
+        first, last = np.searchsorted(rows, [start, start + len(batch)])
+        if last > first:
+            pieces.append(_decode(decoder, batch[rows[first:last] - start], types))
+        start += len(batch)
+    return _joined(pieces, types)
+
+
+def _batches(files: list[str], max_rows: int) -> Iterator[np.ndarray]:
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(max_rows).batch(_BATCH)
+    return records.as_numpy_iterator()
+
+
+def _decode(
+    decoder: ExamplesToRecordBatchDecoder, records: np.ndarray, types: Mapping[str, str], whole: bool = True
+) -> Table:
+    decoded = decoder.DecodeBatch(records.tolist())
+    columns = {}
+    for name, kind in types.items():
+        place = decoded.schema.get_field_index(name)
+        values = decoded.column(place) if place >= 0 else pa.nulls(decoded.num_rows)
+        columns[name] = _one_value(values, kind)
+    return Table(columns, decoded.num_rows, whole)
+
+
+def _joined(pieces: list[Table], types: Mapping[str, str]) -> Table:
+    if not pieces:
+        empty = {"number": pa.float64()}
+        return Table({name: pa.array([], empty.get(kind, pa.string())) for name, kind in types.items()}, 0)
+    columns = {name: pa.concat_arrays([piece.columns[name] for piece in pieces]) for name in types}
+    return Table(columns, sum(piece.num_rows for piece in pieces), all(piece.whole for piece in pieces))
 
 
 def _one_value(values: pa.Array, kind: str) -> pa.Array:

@@ -132,7 +132,8 @@ def value_counts(statistics: statistics_pb2.FeatureNameStatistics) -> dict[str, 
     """How often each value of a bytes feature occurs.
 
     Returns:
-        value → rows; None if there are more different values than the statistics keep.
+        value → rows; None if there are more different values than the statistics keep. The counts of those that they
+        keep are then too high and may well add up to all rows, if they come from a sketch.
     """
     counts = {bucket.label: int(bucket.sample_count) for bucket in statistics.string_stats.rank_histogram.buckets}
-    return counts if sum(counts.values()) == common_statistics(statistics).tot_num_values else None
+    return counts if len(counts) == statistics.string_stats.unique else None

@@ -13,6 +13,8 @@ from tfx.components.statistics_gen import executor as statistics_gen
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
+from pipeline.dag import STATS_OPTIONS
+
 CLASSES = ("no", "yes")
 FEATURES = {"review": tf.io.FixedLenFeature([], tf.string, ""), "age": tf.io.FixedLenFeature([], tf.float32, np.nan)}
 BATCH_STRINGS = tf.TensorSpec([None], tf.string)
@@ -177,13 +179,14 @@ def write_examples(directory, splits):
 
 
 def compute_statistics(examples, directory):
-    """TFX's StatisticsGen."""
+    """TFX's StatisticsGen, as the pipeline sets it."""
     statistics = standard_artifacts.ExampleStatistics()
     statistics.uri = str(directory)
     context = statistics_gen.Executor.Context(
         beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"], tmp_dir=str(directory) + "_tmp"
     )
-    statistics_gen.Executor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, {})
+    properties = {"stats_options_json": STATS_OPTIONS.to_json()}
+    statistics_gen.Executor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, properties)
     return statistics
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import tensorflow_data_validation as tfdv
 from pydantic import ValidationError
-from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import standard_artifacts
 
 from components.schema_gen import executor
 from components.schema_gen.options import ValidationOptions
-from components.schema_gen.schema import add_comparators, make_schema
+from components.schema_gen.schema import add_comparators, make_schema, value_counts
 
 LABELS = {"label": "category"}
 
@@ -80,6 +80,17 @@ def test_a_feature_without_any_value_is_named(train, tables):
             LABELS,
             ValidationOptions(),
         )
+
+
+def test_statistics_tell_how_often_each_value_occurs_unless_they_left_some_out():
+    feature = statistics_pb2.FeatureNameStatistics()
+    feature.string_stats.common_stats.tot_num_values = 6
+    feature.string_stats.unique = 2
+    for label, rows in (("no", 2), ("yes", 4)):
+        feature.string_stats.rank_histogram.buckets.add(label=label, sample_count=rows)
+    assert value_counts(feature) == {"no": 2, "yes": 4}
+    feature.string_stats.unique = 3  # a sketch gave the third one's row to another
+    assert value_counts(feature) is None
 
 
 def test_a_label_of_a_thousand_classes_is_refused(tables, tmp_path):
