@@ -39,9 +39,11 @@ def report(config: Any, workspace: Any, run_id: str, out: Path | None) -> None:
 
     Every run leaves its own in WORKSPACE/reports/RUN when it ends. What is not known any more is left out.
     """
+    from deploy.serving.commands import quiet_standard_error
     from pipeline.report.write import gather_run, write
     from pipeline.views import found, open_history
 
     run = found(open_history(config, workspace).run, run_id)
-    page = write(gather_run(config, workspace, run.run_id, run.as_json()), out or workspace.reports / run.run_id)
+    with quiet_standard_error():
+        page = write(gather_run(config, workspace, run.run_id, run.as_json()), out or workspace.reports / run.run_id)
     click.echo(page)

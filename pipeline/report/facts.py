@@ -48,6 +48,17 @@ class SplitFact(Fact):
     )
 
 
+class DistributionFact(Fact):
+    """How a feature or label is spread."""
+
+    name: str
+    kind: Literal["number", "category", "words"] = Field(description="`words`: a text by its number of words.")
+    bins: list[str] = Field(description="As a reader has them. Those of a number hold what is above the bin before.")
+    shares: dict[str, list[float]] = Field(
+        description="Split, or `live version N` for what that was trained on → share of its values in each bin."
+    )
+
+
 class DataFact(Fact):
     source_files: list[str] = Field(description="The first hundred.")
     source_sha256: dict[str, str] = Field(description="By file; empty if one is remote, changed since, or all are big.")
@@ -61,6 +72,7 @@ class DataFact(Fact):
     first_quarantined: list[str]
     quarantine_file: str
     splits: list[SplitFact]
+    distributions: list[DistributionFact] = Field([], description="Labels and features; empty before StatisticsGen.")
 
 
 class TrainingFact(Fact):

@@ -60,7 +60,7 @@ def gather(
         version=told["version"],
         live_version=live or None,
         steps=[_step(step) for step in run.steps.values()] if run else [],
-        data=data_fact(run, config.heads) if run else None,
+        data=data_fact(run, config, workspace.serving(config.name), live) if run else None,
         training=_training(run),
         search=_search(run),
         metrics=evaluation.metric_facts(overall, config.evaluation.gates, flat, bool(live)) if overall else [],

@@ -8,13 +8,13 @@ import yaml
 
 from deploy.serving.rows import Answer, Word
 from deploy.serving.shading import by_feature
-from pipeline.report.facts import ExampleFact, HeadFact, RunReport, SplitFact
+from pipeline.report.facts import DistributionFact, ExampleFact, HeadFact, RunReport, SplitFact
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 STYLE_FILE = "style.css"
-MOST_CLASSES, MOST_SLICES, MOST_CONFUSIONS, LARGEST_MATRIX = 40, 60, 15, 12
+MOST_CLASSES, MOST_SLICES, MOST_CONFUSIONS, LARGEST_MATRIX, MOST_CHARTS = 40, 60, 15, 12, 24
 SLICE_METRICS = (
     *("example_count", "accuracy", "macro_f1", "subset_accuracy", "micro_f1", "mean_absolute_error"),
     *("root_mean_squared_error", "auc", "expected_calibration_error"),
@@ -45,6 +45,7 @@ def render_page(report: RunReport) -> str:
         report=report,
         passed_gates=sum(gate.passed for gate in report.gates),
         distributions=_distributions(report.data.splits) if report.data else {},
+        charts=[(each, Markup(plots.shares(each))) for each in _charted(report)],
         curves=[Markup(each) for each in curves],
         heads=heads,
         slice_metrics=_slice_metrics(report),
@@ -53,6 +54,7 @@ def render_page(report: RunReport) -> str:
         config_text=yaml.safe_dump(report.config, sort_keys=False, allow_unicode=True),
         main_packages=MAIN_PACKAGES,
         most_classes=MOST_CLASSES,
+        most_charts=MOST_CHARTS,
         most_slices=MOST_SLICES,
     )
 
@@ -76,12 +78,13 @@ def template_environment(package: str, autoescape: bool = True) -> "Environment"
         lstrip_blocks=True,
     )
     environment.globals["style"] = Markup(Path(__file__).with_name("templates").joinpath(STYLE_FILE).read_text("utf-8"))
-    environment.filters |= {"number": _number, "percent": _percent, "duration": _duration, "line": _line, "cell": _cell}
+    environment.filters |= {"number": number, "percent": _percent, "duration": _duration, "line": _line, "cell": _cell}
     environment.filters["setting"] = _setting
     return environment
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A number as a reader has it; empty for what is none."""
     if value is None or not math.isfinite(value):
         return ""
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 1 else f"{value:.4g}"
@@ -108,6 +111,13 @@ def _line(text: str) -> str:
 
 def _cell(text: str) -> str:
     return _line(text).replace("|", "\\|")
+
+
+def _charted(report: RunReport) -> list[DistributionFact]:
+    """The distributions that are drawn: those of which a gate speaks ill before all others."""
+    failed = {gate.name.split("/")[1] for gate in report.gates if not gate.passed and "/" in gate.name}
+    found = report.data.distributions if report.data else []
+    return sorted(found, key=lambda each: each.name not in failed)[:MOST_CHARTS]
 
 
 def _distributions(splits: list[SplitFact]) -> dict[str, list[tuple[str, list[tuple[int, float]]]]]:

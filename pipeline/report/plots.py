@@ -1,12 +1,15 @@
 """Charts as inline SVG: on transparent ground, in the page's own ink, readable in light and in dark."""
 
 import io
+import itertools
 import re
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.facts import CalibrationBin, DeletionFact, WordCurveFact
+from pipeline.report.facts import CalibrationBin, DeletionFact, DistributionFact, WordCurveFact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,8 +17,8 @@ if TYPE_CHECKING:
 INK = "#012345"
 """Stands for the page's own colour of text until the SVG is written."""
 
-FIRST, SECOND = "#3987c9", "#d9822b"
-ORDERS = {"attention": FIRST, "random": INK, "occlusion": SECOND, "shap": "#3a9d6a"}
+FIRST, SECOND, THIRD = "#3987c9", "#d9822b", "#3a9d6a"
+ORDERS = {"attention": FIRST, "random": INK, "occlusion": SECOND, "shap": THIRD}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -63,6 +66,36 @@ def _training_curve(name: str, curve: Sequence[Mapping[str, float | None]], best
         axes.legend()
 
     return _svg(draw, (3.4, 2.8), f"training-{name}")
+
+
+def shares(fact: DistributionFact) -> str:
+    """How a label or feature is spread: a bar for each bin and split; the live version's is an outline."""
+    height = 0.8 / len(fact.shares)
+    colours = {"train": SECOND, "eval": FIRST, "test": THIRD}
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        for place, (split, of_split) in enumerate(fact.shares.items()):
+            centres = [at + (place + 0.5) * height - 0.4 for at in range(len(fact.bins))]
+            colour, edge = colours.get(split, "none"), "none" if split in colours else INK
+            axes.barh(centres, of_split, height, color=colour, edgecolor=edge, linewidth=0.8, label=split)
+        axes.set_yticks(range(len(fact.bins)), [_short(each) for each in fact.bins], parse_math=False)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_formatter("{x:.0%}")
+        axes.set_title(_short(fact.name) + ", words" * (fact.kind == "words"), parse_math=False)
+        figure.legend(loc="outside lower center", ncols=2)
+
+    return _svg(draw, (4.2, 1.3 + 0.09 * len(fact.bins) * (len(fact.shares) + 1)), f"shares-{fact.name}")
+
+
+def _short(text: str) -> str:
+    """Cut to 24 columns. The font that texts are measured by lacks wide characters: each gets a space for its width."""
+    text = " ".join(text.split())
+    wide = [unicodedata.east_asian_width(character) in "WF" for character in text]
+    columns = list(itertools.accumulate(1 + each for each in wide))
+    kept = len(text) if not columns or columns[-1] <= 24 else sum(each < 24 for each in columns)
+    return "\u00a0" * sum(wide[:kept]) + text[:kept] + "…" * (kept < len(text))
 
 
 def calibration(bins: Sequence[CalibrationBin], name: str) -> str:
@@ -157,12 +190,14 @@ def _svg(draw: Any, size: tuple[float, float], name: str) -> str:
     from matplotlib.figure import Figure
 
     written = io.StringIO()
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the browser has other fonts
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         figure.savefig(written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = written.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{re.sub(r'[^a-z0-9_-]', '-', name)}-", text)
+    name = re.sub(r"[^a-z0-9_-]", lambda found: f"{ord(found[0]):x}", name)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{name}-", text)
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
     return text.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1)

@@ -60,6 +60,18 @@ def test_the_record_of_a_run_tells_it_all(attention, small_config, workspace, re
     assert record["data"]["source_sha256"] == {str(source): hashlib.sha256(source.read_bytes()).hexdigest()}
     for split in record["data"]["splits"]:
         assert sum(split["classes"]["label"].values()) == split["rows"] > 0
+    kinds = {each["name"]: each["kind"] for each in record["data"]["distributions"]}
+    assert kinds["label"] == "category"
+    assert "words" in kinds.values()
+    for each in record["data"]["distributions"]:
+        assert list(each["shares"]) == (["train"] if each["kind"] == "words" else ["train", "eval", "test"])
+        for shares in each["shares"].values():
+            assert len(shares) == len(each["bins"])
+            assert sum(shares) == pytest.approx(1, abs=1e-4)
+    spread = next(each for each in record["data"]["distributions"] if each["name"] == "label")
+    for split in record["data"]["splits"]:
+        counted = [split["classes"]["label"][name] / split["rows"] for name in spread["bins"]]
+        assert spread["shares"][split["name"]] == pytest.approx(counted, abs=1e-5)
     (head,) = record["heads"]
     tests = record["data"]["splits"][2]["rows"]
     assert sorted(head["classes"]) == ["0", "1"]
@@ -78,7 +90,7 @@ def test_the_record_of_a_run_tells_it_all(attention, small_config, workspace, re
     assert record["model"]["pushed_to"] == str(workspace / "serving" / "reviews" / "1")
     assert record["environment"]["packages"]["tfx"].startswith("1.")
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
-    assert page.tags["svg"] == 5
+    assert page.tags["svg"] == 5 + len(kinds)
     assert [(each["order"], each["rows"] > 0) for each in record["deletion"]["curves"]] == [
         ("attention", True), ("random", True), ("attention", True), ("occlusion", True),
     ]  # fmt: skip
@@ -213,6 +225,10 @@ def test_new_rows_make_a_new_version_that_is_compared_with_the_live_one(
     assert versions(workspace) == [1, 2]
     (compared,) = [gate for gate in done.result["gates"] if gate["name"] == "metric/accuracy/vs_live"]
     assert "against version 1's" in compared["why"]
+    record = json.loads(Path(done.result["report"]).with_name("run.json").read_text(encoding="utf-8"))
+    for each in record["data"]["distributions"]:
+        assert list(each["shares"])[-1] == "live version 1"
+        assert sum(each["shares"]["live version 1"]) == pytest.approx(1, abs=1e-4)
 
 
 def test_the_history_tells_it_all(attention, small_config, workspace):

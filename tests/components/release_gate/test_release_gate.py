@@ -1,11 +1,13 @@
 """The Evaluator's verdict and the replay together, on what TFX's Evaluator really wrote."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
+import psutil
 import pytest
 from google.protobuf import json_format
 from tensorflow_model_analysis.metrics import metric_types, metric_util
@@ -18,7 +20,9 @@ from components.answer_record import AnswerRecord
 from components.gates import read_gates
 from components.pusher.content_hash import content_hash
 from components.release_gate import executor
-from components.release_gate.options import ReleaseGateOptions
+from components.release_gate.fresh_process import fresh_process
+from components.release_gate.model_gates import Candidate, judge
+from components.release_gate.options import HeadOptions, ReleaseGateOptions
 from components.release_gate.quality import quality_gates
 from components.release_gate.resampling import Noise
 
@@ -283,6 +287,32 @@ def test_a_good_model_is_released(released):
         ("the test split", 100, [])
     ]
     assert np.mean(kept[0]["first"]["label"]) == pytest.approx(metrics["accuracy"])
+
+
+def test_a_model_that_does_not_answer_is_not_released(model_artifact, clean_table, tmp_path):
+    model = Path(path_utils.serving_model_dir(model_artifact.uri))
+    files = sorted(map(str, Path(clean_table[0].uri, "Split-test").iterdir()))
+    features, silent = (
+        {"review": "text", "age": "number"},
+        {"label": HeadOptions(), "mood": HeadOptions(prefix="mood/")},
+    )
+
+    def failed(test_files, **settings):
+        candidate = Candidate(model, None, 0, test_files)
+        verdict = judge(candidate, None, tmp_path, ReleaseGateOptions(features=features, **settings), process)
+        return [gate for gate in verdict.gates if gate.name == "answers"]
+
+    with fresh_process(model, tmp_path / "replay.json", 60) as process:
+        assert failed(files) == []
+        (mute,) = failed(files, heads=silent)
+        (nothing,) = failed([])
+        (asked,) = [each for each in psutil.Process().children() if any("replay" in part for part in each.cmdline())]
+        asked.kill()
+        (dead,) = failed(files)
+    assert all(gate.blocks for gate in (mute, nothing, dead))
+    assert mute.why == "The model does not answer `mood`."
+    assert nothing.why == "The test split has no rows, so the model cannot be asked."
+    assert re.match(r"The model could not be asked about \d+ rows of the test split: ", dead.why)
 
 
 def test_what_the_live_version_knew_is_not_forgotten(release, passing, model_artifact, released, tiny_models, tmp_path):

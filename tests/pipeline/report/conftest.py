@@ -35,6 +35,15 @@ def record(classes=("no", HARD), **changes):
                 {"name": name, "rows": 500, "classes": {"label": dict.fromkeys(classes, 10)}, "numbers": {}}
                 for name in ("train", "test")
             ],
+            "distributions": [
+                {
+                    "name": name,
+                    "kind": kind,
+                    "bins": ["≤ 7", HARD, "一二三四五六七八九十" * 3],
+                    "shares": {split: [0.5, 0.25, 0.25] for split in ("train", "test", "live version 3")},
+                }
+                for name, kind in (("店", "category"), ("城", "category"), (HARD, "number"), ("review", "words"))
+            ],
         },
         "training": {
             "curve": [{"loss": 1.0, "val_loss": None}, {"loss": 0.5, "val_loss": 0.6}],

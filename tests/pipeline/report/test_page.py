@@ -26,7 +26,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_the_page_needs_nothing_but_itself(make_record):
     markup = render_page(make_record())
     page = Page(markup)
-    assert page.tags["svg"] == 4, "one metric by epoch, one calibration, deletion and insertion"
+    assert page.tags["svg"] == 8, "four distributions, one metric by epoch, one calibration, deletion and insertion"
     assert page.tags["script"] == page.tags["link"] == page.tags["img"] == 0
     assert page.references
     assert all(reference.startswith("#") for reference in page.references), page.references
@@ -56,6 +56,19 @@ def test_what_comes_from_a_table_is_shown_and_never_run(make_record):
     ):
         assert part in text, part
     assert 'title="75.0%"' in markup
+
+
+def test_of_many_distributions_those_of_which_a_gate_speaks_are_drawn_first(make_record):
+    report = make_record()
+    like = report.data.distributions[0].model_dump()
+    many = [{**like, "name": f"feature {number}"} for number in range(30)]
+    gate = {**report.gates[0].model_dump(), "name": "skew/feature 29"}
+    data = {**report.data.model_dump(), "distributions": many}
+    markup = render_page(make_record(data=data, gates=[gate]))
+    assert Page(markup).tags["svg"] == 24 + 4
+    assert markup.index("feature 29</text>") < markup.index("feature 0</text>")
+    assert "feature 28</text>" not in markup
+    assert "24 of 30; all of them are in run.json" in "".join(Page(markup).text)
 
 
 def test_the_reason_stands_before_all_else(make_record):
