@@ -12,28 +12,30 @@ worker runs in memory, several are `beam.runner: processes`. Processor seconds a
 workers, and they are what a busy machine leaves comparable. Memory is the resident size of all of them together,
 sampled ten times a second; within one process it seldom falls, so a step's peak holds what earlier steps kept.
 
-Measured on 2 cores that others kept busy (load 8 to 15), processor seconds and MiB at the peak:
+Measured on 2 idle cores, seconds of the clock and MiB at the peak:
 
-    rows              10⁴, one      10⁵, one      10⁵, two      10⁶, one
-    ExampleGen       0.6  1,258    1.9  1,261    23.3  3,156    15.4  1,263
-    StatisticsGen    5.9  1,312   10.6  1,497    35.0  3,654    58.2  2,793
-    DataGate         1.3  1,381   15.2  1,992    15.1  2,018   140.6  5,121
-    Transform       27.6  1,625   78.0  1,882   102.1  4,103   206.4  3,015
-    all             35.5  1,625  105.8  1,992   175.6  4,103   420.7  5,121
+    rows              10⁴, one      10⁵, one    3·10⁵, one    3·10⁵, two      10⁶, one      10⁶, two
+    ExampleGen       0.6  1,099    1.8  1,101    4.4  1,104   12.3  3,033   12.6  1,104   16.6  3,035
+    StatisticsGen    3.9  1,135    4.9  1,160    8.1  1,168   15.1  3,136   19.6  1,174   22.2  3,177
+    DataGate         2.4  1,280    8.6  1,466   18.9  1,502   20.4  1,522   45.0  1,546   45.1  1,579
+    Transform       22.5  1,431   51.9  1,507   83.1  1,498   81.9  3,673  159.0  1,570  120.1  3,796
+    all             29.5  1,431   67.1  1,507  114.7  1,502  129.8  3,673  236.4  1,570  204.1  3,796
 
-Time grows no faster than the rows: of the last 900,000 each took 15 µs in ExampleGen, 53 in StatisticsGen, 139 in
-DataGate, 143 in Transform. Memory is flat in ExampleGen alone. Beam's in-memory runner keeps what passes between its
-stages, which is what grows in StatisticsGen and Transform. The DataGate holds the first 500,000 rows of each split, so
-it grows up to there and no further; since these figures its costliest gate (`leak`) takes 474 MiB in place of 793 and
-14 processor seconds in place of 21, on 200,000 rows. Two processes were no gain at 10⁵ rows: 570 s in place of 378, for
-each step pays 23 processor seconds to import TensorFlow twice. More rows with two processes were not measured.
+Time grows no faster than the rows: of the last 900,000 each took 12 µs in ExampleGen, 16 in StatisticsGen, 40 in
+DataGate, 119 in Transform. Memory is flat: 1,064 MiB are there before the first row, and a hundred times the rows take
+139 more at the peak. StatisticsGen keeps a sketch of a text's values, and the DataGate 44 bytes of each of the first
+500,000 rows of a split.
 
-On paper, 10⁹ rows on 100 workers: 211 µs a row in the steps that Beam shares out are 59 processor hours, 35 minutes if
-they are shared out evenly, and TensorFlow's imports another hour of processor, half a minute of the clock. First would
-break: (1) the table as one CSV, which one worker reads (4 hours at 15 µs a row): many files or Parquet are needed;
-(2) the vocabulary of Transform, whose counts of all words come together in one worker's memory: at these rows' 0.3 new
-words a row 3·10⁸ words, tens of GB; real texts bring fewer; (3) the Trainer, which holds the token ids of all rows
-(about 300 bytes each). The DataGate stays at its 500,000 rows, and says so.
+Two processes import TensorFlow in each step that Beam shares out, which costs 14 to 23 processor seconds a step, and
+hold 2.2 GiB more. They lose 13 % at 57 MiB of Parquet and win 14 % at 191 (17 % without the DataGate, which is one
+process): they break even near 100, and `beam.runner: auto` takes them from 150 on.
+
+On paper, 10⁹ rows on 100 workers: 147 µs a row in the steps that Beam shares out are 41 processor hours, 25 minutes if
+they are shared out evenly, and TensorFlow's imports some minutes more. First would break: (1) the table as one CSV,
+which one worker reads (3 hours at 12 µs a row): many files or Parquet are needed; (2) the vocabulary of Transform,
+whose counts of all words come together in one worker's memory: at these rows' 0.3 new words a row 3·10⁸ words, tens of
+GB; real texts bring fewer; (3) the Trainer, which holds the token ids of all rows (about 300 bytes each). The DataGate
+stays at its 500,000 rows, and says so.
 """
 
 import argparse

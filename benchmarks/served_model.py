@@ -40,6 +40,18 @@ def recorded_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def recorded_answer(path: Path) -> bytes:
+    """A PredictResponse of `serving_default`, of as few rows as were recorded with a version."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    file = path / "assets.extra" / "tf_serving_warmup_requests"
+    logs = map(prediction_log_pb2.PredictionLog.FromString, tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
+    calls = [log.predict_log for log in logs if log.HasField("predict_log")]
+    plain = [call for call in calls if call.request.model_spec.signature_name in ("", "serving_default")]
+    return min((call.response.SerializeToString() for call in plain), key=len)
+
+
 def write_requests(rows: list[dict[str, Any]], name: str, folder: Path) -> Path:
     """Writes rows as PredictRequests for `benchmarks.serving_load`."""
     import tensorflow as tf

@@ -7,9 +7,11 @@ Every client is a closed loop on the loopback: it sends one row, waits for the a
 that the trainer recorded in the model. All clients share one process that only moves bytes, but it shares the
 processors with the server: "client CPU" is what it took of them. "CPU ms" are milliseconds of processor time per row.
 
-"bare, as batched" is the signature called in process, in batches of the mean size that the batching server formed, by
-as many threads as it has for batches; "of bare" compares rows per second with that. What the server adds itself is also
-told in processor time per row, which does not blame it for the clients' share.
+"gRPC alone" answers the same requests with one recorded answer, without reading them: what is above it and the bare
+call is this server's own work. "bare, as batched" is the signature called in process, in batches of the mean size that
+the batching server formed, by as many threads as it has for batches; "of bare" compares rows per second with that.
+"bare, row by row" has as many threads and one row a call: what batching gains there is what the processor allows. What
+the server adds itself is also told in processor time per row, which does not blame it for the clients' share.
 
 `--peer` is the interpreter of an environment of its own, of this Python's version, that holds torch, transformers,
 fastapi, uvicorn, onnxruntime, onnx and tf2onnx. ONNX Runtime gets the trained network alone, without the word pieces,
@@ -37,15 +39,15 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.served_model import newest, recorded_rows, write_bodies, write_requests
+from benchmarks.served_model import newest, recorded_answer, recorded_rows, write_bodies, write_requests
 from deploy.serving.launch import ServerProcess
 from pipeline import assets
 
 WARM_UP_SECONDS = 1.5
 PEER = Path(__file__).with_name("serving_peer.py")
-BARE = "bare, as batched"
+BARE, BARE_ALONE, ECHO = "bare, as batched", "bare, row by row", "gRPC alone"
 BATCHING = """
-max_batch_size { value: 64 }
+max_batch_size { value: %d }
 batch_timeout_micros { value: %d }
 max_enqueued_batches { value: 100 }
 num_batch_threads { value: %d }
@@ -57,6 +59,7 @@ def main() -> None:
     parser.add_argument("base_path", type=Path, help="Directory with the version directories of one model.")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--seconds", type=float, default=8.0, help="Of each measurement.")
+    parser.add_argument("--max_batch_size", type=int, default=64)
     parser.add_argument("--batch_timeout_micros", type=int, default=1000)
     parser.add_argument("--num_batch_threads", type=int, default=2)
     parser.add_argument("--peer", help="Python of the peers' environment; default: none.")
@@ -71,6 +74,7 @@ def main() -> None:
         batched = [one for one in found if one["peer"] == "server, batching"]
         loads = [(min(one["clients"], arguments.num_batch_threads), round(one["batch"])) for one in batched]
         found += bare(arguments, loads)
+        found += echo(arguments, requests, folder)
         if arguments.peer:
             found += onnx(arguments, loads, folder)
         if arguments.peer and len(rows[0]) == 1:
@@ -85,7 +89,8 @@ def serve(arguments: argparse.Namespace, batching: bool, requests: Path, folder:
     flags = ["--file_system_poll_wait_seconds=0", f"--monitoring_config_file={monitoring}"]
     if batching:
         file = folder / "batching.config"
-        file.write_text(BATCHING % (arguments.batch_timeout_micros, arguments.num_batch_threads))
+        limits = arguments.max_batch_size, arguments.batch_timeout_micros, arguments.num_batch_threads
+        file.write_text(BATCHING % limits)
         flags += ["--enable_batching", f"--batching_parameters_file={file}"]
     with ServerProcess("model", arguments.base_path.absolute(), *flags) as server:
         for clients in arguments.clients:
@@ -128,11 +133,14 @@ def load(url: str, requests: Path, clients: int, seconds: float, pid: int) -> di
 
 
 def bare(arguments: argparse.Namespace, loads: list[tuple[int, int]]) -> list[dict[str, Any]]:
-    """The signature in a process of its own."""
+    """The signature in a process of its own: by the batches of the server, and one row at a time."""
+    loads = [*loads, *((threads, 1) for threads, _ in loads)]
     command = [sys.executable, "-m", "benchmarks.serving_bare", "call", str(arguments.base_path)]
     command += [",".join(f"{threads}x{size}" for threads, size in loads), str(arguments.seconds)]
     told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout)
-    return lines_of(BARE, arguments.clients, loads, told)
+    number = len(arguments.clients)
+    found = lines_of(BARE, arguments.clients, loads[:number], told[:number])
+    return found + lines_of(BARE_ALONE, arguments.clients, loads[number:], told[number:])
 
 
 def onnx(arguments: argparse.Namespace, loads: list[tuple[int, int]], folder: Path) -> list[dict[str, Any]]:
@@ -150,11 +158,25 @@ def onnx(arguments: argparse.Namespace, loads: list[tuple[int, int]], folder: Pa
     return lines_of("ONNX Runtime, bare", arguments.clients, loads, told["found"])
 
 
-def fastapi(arguments: argparse.Namespace, requests: Path) -> Iterator[dict[str, Any]]:
-    """PyTorch behind FastAPI with more and more clients."""
+def echo(arguments: argparse.Namespace, requests: Path, folder: Path) -> Iterator[dict[str, Any]]:
+    """A gRPC server that does nothing, with more and more clients."""
+    answer, port = folder / "answer", free_port()
+    answer.write_bytes(recorded_answer(newest(arguments.base_path)))
+    with started([sys.executable, "-m", "benchmarks.serving_echo", str(answer), str(port)], port) as process:
+        for clients in arguments.clients:
+            told = load(f"grpc://127.0.0.1:{port}", requests, clients, arguments.seconds, process.pid)
+            yield {"peer": ECHO, **told}
+
+
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def fastapi(arguments: argparse.Namespace, requests: Path) -> Iterator[dict[str, Any]]:
+    """PyTorch behind FastAPI with more and more clients."""
+    port = free_port()
     command = [arguments.peer, str(PEER), "fastapi", assets.resolve(arguments.preset), str(arguments.max_len)]
     with started([*command, str(port)], port) as process:
         for clients in arguments.clients:
@@ -221,11 +243,13 @@ def show(found: list[dict[str, Any]]) -> None:
     console.print(table)
     for clients, limit in limits.items():
         ours, alone = by_peer["server, batching", clients], by_peer["server", clients]
-        own = ours["cpu"] - limit["cpu"]
+        own, grpc = ours["cpu"] - limit["cpu"], by_peer[ECHO, clients]["cpu"]
         gain = ours["rows_per_second"] / alone["rows_per_second"]
+        bare_gain = limit["rows_per_second"] / by_peer[BARE_ALONE, clients]["rows_per_second"]
         console.print(
             f"{clients} clients: the server adds {own:.3f} ms of processor time a row, {own / limit['cpu']:.1%} of the "
-            f"bare call's; batching gives {gain:.2f} times the rows.",
+            f"bare call's, and gRPC alone takes {grpc:.3f}; batching gives {gain:.2f} times the rows, "
+            f"and {bare_gain:.2f} times to the bare call.",
             soft_wrap=True,
         )
 

@@ -8,6 +8,26 @@ import numpy as np
 
 from components.gates import Gate
 from components.release_gate.options import CostGates
+from components.release_gate.sample import Model, Sample
+
+_WARM_UP = 3
+
+
+def request_seconds(model: Model, sample: Sample, options: CostGates) -> list[float]:
+    """How long each request took, after a few that warm up.
+
+    Args:
+        model: in the fresh process.
+        sample: the rows; they are asked again and again where they are few.
+        options: how many requests, of how many rows, and how many at a time.
+
+    Raises:
+        QuestionError: the model does not answer.
+    """
+    places = np.arange(options.requests * options.batch_size) % sample.num_rows
+    requests = list(places.reshape(options.requests, options.batch_size))
+    model.seconds(sample.columns, requests[:_WARM_UP] * options.concurrency, options.concurrency)
+    return model.seconds(sample.columns, requests, options.concurrency)
 
 
 def cost_gates(model_dir: Path, replayed: Mapping[str, Any], seconds: list[float], options: CostGates) -> list[Gate]:
@@ -17,7 +37,7 @@ def cost_gates(model_dir: Path, replayed: Mapping[str, Any], seconds: list[float
         model_dir: of the SavedModel.
         replayed: `load_seconds`, `peak_memory_bytes` and `memory_before_bytes` (just before the model was loaded), as
             the fresh process found them; what it could not find is not there.
-        seconds: of each request of one row; the first ones warm up.
+        seconds: as `request_seconds` found them; none where it could not.
         options: limits.
     """
     size = sum(path.stat().st_size for path in model_dir.rglob("*") if path.is_file())
@@ -35,9 +55,10 @@ def cost_gates(model_dir: Path, replayed: Mapping[str, Any], seconds: list[float
     load = replayed.get("load_seconds")
     peak = replayed.get("peak_memory_bytes") if load is not None else None
     added = None if peak is None else max(peak - replayed["memory_before_bytes"], 0)
-    warm = np.array(seconds[min(3, len(seconds) - 1) :]) * 1000 if seconds else None
-    p50, p99 = (None if warm is None else float(np.quantile(warm, part)) for part in (0.5, 0.99))
-    requests = f"{0 if warm is None else len(warm)} requests of one row took up to"
+    p50, p99 = (float(np.quantile(seconds, part)) * 1000 if seconds else None for part in (0.5, 0.99))
+    rows = "one row" if options.batch_size == 1 else f"{options.batch_size:,} rows"
+    at_once = f", {options.concurrency} at a time," if options.concurrency > 1 else ""
+    requests = f"{len(seconds):,} requests of {rows}{at_once} took up to"
     for name, value, limit, unit, what in (
         ("load", load, options.max_load_seconds, 1, "Loading it took {:.2f} s"),
         (

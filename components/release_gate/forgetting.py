@@ -60,8 +60,8 @@ def forgetting_gates(
     gates = []
     for kept in sets:
         try:
-            ours = model.answers(model.outputs(kept.sample.columns)[0])
-            theirs = live.answers(live.outputs(kept.sample.columns)[0])
+            ours = model.answers(model.outputs(kept.sample.columns))
+            theirs = live.answers(live.outputs(kept.sample.columns))
         except QuestionError as error:
             why = f"The rows kept of {kept.name} could not be asked: {error}."
             gates.append(Gate(f"forgetting/{kept.name}", False, None, None, why, options.severity))

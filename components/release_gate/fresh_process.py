@@ -38,6 +38,7 @@ class FreshProcess:
         inputs: Mapping[str, np.ndarray],
         batches: Sequence[np.ndarray],
         outputs: Sequence[str],
+        at_once: int = 1,
     ) -> dict[str, Any]:
         """Asks a model about rows.
 
@@ -47,6 +48,7 @@ class FreshProcess:
             inputs: alias → `(rows,)`; what the model does not take is left out, what it lacks is missing in all rows.
             batches: row numbers, each `(batch,)`.
             outputs: aliases that are wanted; what the model does not give is left out.
+            at_once: how many batches run at a time.
 
         Returns:
             `outputs` (for each batch alias → array), `seconds` (for each batch), `missing` (inputs that were lacking).
@@ -60,6 +62,7 @@ class FreshProcess:
             "inputs": dict(inputs),
             "batches": list(batches),
             "outputs": list(outputs),
+            "at_once": at_once,
         }
         with self._deadline():
             try:

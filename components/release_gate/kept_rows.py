@@ -158,7 +158,7 @@ def keep_rows(
             back = np.argsort(sample.places)
             first = {
                 head: np.round(scores(sample, head, answers), 6)[back].tolist()
-                for head, answers in model.answers(model.outputs(sample.columns)[0]).items()
+                for head, answers in model.answers(model.outputs(sample.columns)).items()
             }
             name = keep.name([each.name for each in sets])
             sets.append(KeptSet(name, order, keep.fingerprint, first, _places(sample, train), path, sample))

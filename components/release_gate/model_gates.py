@@ -19,7 +19,7 @@ from components.answer_record import (
 )
 from components.gates import Gate
 from components.release_gate.attention_drift import attention_drift_gates
-from components.release_gate.cost import cost_gates
+from components.release_gate.cost import cost_gates, request_seconds
 from components.release_gate.explained_rows import write_explained
 from components.release_gate.explanation import attention_gates
 from components.release_gate.flips import flip_gates, groups_of
@@ -74,7 +74,7 @@ class Verdict:
         noise: metric → what chance does to its change against the live version.
         by_slice: slice → metrics; all rows are `""`. As given, or of the rows that were asked.
         live: the live version's metrics of the rows that were asked.
-        seconds: that each request of one row took.
+        seconds: that each request took.
     """
 
     gates: list[Gate] = field(default_factory=list)
@@ -140,7 +140,7 @@ def _ask(
         return
     model = Model(process, candidate.directory, options.heads)
     try:
-        ours = model.answers(model.outputs(sample.columns)[0])
+        ours = model.answers(model.outputs(sample.columns))
         lacking = sorted(set(options.heads) - set(ours))
         if lacking:
             why = f"The model does not answer {', '.join(f'`{name}`' for name in lacking)}."
@@ -148,10 +148,10 @@ def _ask(
             return
         verdict.by_slice = verdict.by_slice or _measured(sample, ours, options)
         gates += constant_gates(sample, ours, limits.sanity)
-        invariances, verdict.seconds = invariance_gates(model, sample, limits.cost.requests, limits.robustness)
-        gates += invariances
+        gates += invariance_gates(model, sample, limits.robustness)
+        verdict.seconds = request_seconds(model, sample, limits.cost)
         gates += robustness_gates(model, sample, limits.robustness, options.synonyms)
-        explained = model.outputs(sample.columns, "explain")[0]
+        explained = model.outputs(sample.columns, "explain")
         gates += attention_gates(model, sample, explained, directory, limits.attention)
         if set(explained) >= EXPLAINED:
             write_explained(sample, explained, ours, directory / EXAMPLES_FILE)
@@ -217,7 +217,7 @@ def _compare(
         verdict.gates.append(Gate("flips", True, None, None, why, limits.severity))
         return
     try:
-        theirs = live.answers(live.outputs(sample.columns)[0])
+        theirs = live.answers(live.outputs(sample.columns))
     except QuestionError as error:
         why = f"The live version {candidate.live_version} could not be asked: {error}."
         verdict.gates.append(Gate("flips", False, None, limits.max, why, limits.severity))
@@ -239,7 +239,7 @@ def _attention_drift(
 ) -> list[Gate]:
     limits, ours = options.gates.attention, {name: array[: sample.num_rows] for name, array in explained.items()}
     try:
-        theirs = live.outputs(sample.columns, "explain")[0]
+        theirs = live.outputs(sample.columns, "explain")
     except QuestionError as error:
         why = f"The live version {candidate.live_version} could not be asked for its attention: {error}."
         return [Gate("attention/drift", False, None, limits.min_overlap, why, limits.severity)]

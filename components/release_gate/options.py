@@ -92,9 +92,11 @@ class CostGates(GateGroup):
         None, ge=1, description="Peak of a fresh process with TensorFlow and the model, over the recorded requests."
     )
     max_model_memory_bytes: int | None = Field(None, ge=1, description="The part of it that the model adds.")
-    max_p50_ms: float | None = Field(None, gt=0, description="Of requests of one row, in the process itself.")
+    max_p50_ms: float | None = Field(None, gt=0, description="Of requests, in the process itself.")
     max_p99_ms: float | None = Field(None, gt=0)
-    requests: int = Field(50, ge=1, description="Rows that are asked one by one.")
+    requests: int = Field(50, ge=1, description="How many are measured.")
+    batch_size: int = Field(1, ge=1, description="Rows of a request.")
+    concurrency: int = Field(1, ge=1, description="Requests at a time.")
     severity: Severity = "block"
 
 

@@ -4,9 +4,9 @@
 
 After that it answers what it is asked on standard input, until that is closed: each question a pickled mapping with
 `model` (a directory, loaded the first time), `signature`, `inputs` (alias → array of rows), `batches` (row numbers
-of each) and `outputs` (aliases that are wanted, of which the model may lack some), each answer on standard output one
-with `outputs` (for each batch alias → array), `seconds` (of each batch), `missing` (inputs that were not given) and
-`error`.
+of each), `at_once` (how many of these run at a time) and `outputs` (aliases that are wanted, of which the model may
+lack some), each answer on standard output one with `outputs` (for each batch alias → array), `seconds` (of each
+batch), `missing` (inputs that were not given) and `error`.
 
 Imports numpy, TensorFlow, TensorFlow Text (for its operations) and TF Serving's protos, and nothing of this project:
 a model that needs our code to load fails here. What goes wrong is written into the result, with exit code 0; another
@@ -20,6 +20,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -222,14 +223,19 @@ class Models:
             signature = signatures[question["signature"]]
             names = {alias: info.name for alias, info in signature.outputs.items() if alias in question["outputs"]}
             answer["missing"] = sorted(set(signature.inputs) - set(question["inputs"]))
-            for batch in question["batches"]:
+
+            def run(batch):
                 feed = {
                     info.name: rows_of(question["inputs"], alias, info, batch)
                     for alias, info in signature.inputs.items()
                 }
                 started = time.perf_counter()
-                answer["outputs"].append(session.run(names, feed))
-                answer["seconds"].append(time.perf_counter() - started)
+                return session.run(names, feed), time.perf_counter() - started
+
+            with ThreadPoolExecutor(question["at_once"]) as threads:
+                for outputs, seconds in threads.map(run, question["batches"]):
+                    answer["outputs"].append(outputs)
+                    answer["seconds"].append(seconds)
         except (ReplayError, OSError, tf.errors.OpError, TypeError, ValueError, RuntimeError) as error:
             answer["error"] = str(error).splitlines()[0] if str(error) else type(error).__name__
         return answer

@@ -15,6 +15,7 @@ from components.release_gate.sample import Answers, Model, Sample
 _PUNCTUATION = re.compile(r"[^\w\s]")
 _LONG_TEXT = b"zyxwvutsrqponm " * 300
 _RATE = 0.1
+_ASKED_ALONE = 50
 
 
 def swap_letters(text: str, chance: random.Random) -> str:
@@ -88,7 +89,7 @@ def robustness_gates(
     sample = sample.first(options.rows)
     if not sample.texts:
         return []
-    before = model.answers(model.outputs(sample.columns)[0])
+    before = model.answers(model.outputs(sample.columns))
     gates = []
     changes: Changes = {**CHANGES, "synonyms": partial(swap_synonyms, synonyms)} if synonyms else CHANGES
     for change in changes:
@@ -97,7 +98,7 @@ def robustness_gates(
             why = f"synonyms: none of the words given stands in {sample.num_rows:,} rows, so it cannot be measured."
             gates.append(Gate("robustness/synonyms", False, None, options.min, why, options.severity))
             continue
-        after = model.answers(model.outputs(columns)[0])
+        after = model.answers(model.outputs(columns))
         kept = {head: _kept(sample, head, before[head], after[head]) for head in before}
         head = min(kept, key=lambda name: kept[name][0])
         value, was, now, what, worse = kept[head]
@@ -151,31 +152,27 @@ def _kept(sample: Sample, head: str, before: Answers, after: Answers):
     return (new / old if old else 1.0), old, new, "accuracy", worse
 
 
-def invariance_gates(model: Model, sample: Sample, requests: int, options: RobustnessGates) -> tuple[list[Gate], list]:
+def invariance_gates(model: Model, sample: Sample, options: RobustnessGates) -> list[Gate]:
     """Makes the gates `invariance/batch_order` and `invariance/padding`: other rows of a batch must not count.
 
     Args:
         model: the candidate.
         sample: the rows.
-        requests: how many of them are asked alone.
         options: the tolerance.
-
-    Returns:
-        the gates; and the seconds that each request of one row took.
 
     Raises:
         QuestionError: the model does not answer.
     """
-    part = sample.first(requests)
+    part = sample.first(_ASKED_ALONE)
     rows = np.arange(part.num_rows)
-    together = model.outputs(part.columns, batches=[rows])[0]
-    backwards = model.outputs(part.columns, batches=[rows[::-1]])[0]
-    alone, seconds = model.outputs(part.columns, batches=[rows[at : at + 1] for at in rows])
+    together = model.outputs(part.columns, batches=[rows])
+    backwards = model.outputs(part.columns, batches=[rows[::-1]])
+    alone = model.outputs(part.columns, batches=[rows[at : at + 1] for at in rows])
     beside_long = {
         name: np.append(column, np.array([_LONG_TEXT], object)) if name in part.texts else np.append(column, column[:1])
         for name, column in part.columns.items()
     }
-    padded = model.outputs(beside_long, batches=[np.arange(part.num_rows + 1)])[0]
+    padded = model.outputs(beside_long, batches=[np.arange(part.num_rows + 1)])
     reordered = _difference(together, {name: array[::-1] for name, array in backwards.items()})
     padding = max(
         _difference(together, alone), _difference(together, {name: array[:-1] for name, array in padded.items()})
@@ -188,7 +185,7 @@ def invariance_gates(model: Model, sample: Sample, requests: int, options: Robus
         why = f"{part.num_rows:,} rows, asked {what}, get numbers that differ by at most {value:.2g}"
         why += f"; allowed is {options.tolerance:g}."
         gates.append(Gate(f"invariance/{name}", value <= options.tolerance, value, options.tolerance, why))
-    return gates, seconds
+    return gates
 
 
 def _difference(these: Mapping[str, np.ndarray], those: Mapping[str, np.ndarray]) -> float:

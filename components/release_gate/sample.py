@@ -15,6 +15,7 @@ from components.release_gate.fresh_process import FreshProcess
 from components.release_gate.options import HeadOptions
 
 BATCH_ROWS = 64
+DEFAULT_SIGNATURE = "serving_default"
 EXPLAINED = {"attention", "tokens", "token_features"}
 """Outputs of the signature `explain` that are looked at, beside its answers."""
 
@@ -155,8 +156,8 @@ class Model:
         self.missing: list[str] = []
 
     def outputs(
-        self, columns: Mapping[str, np.ndarray], signature: str = "serving_default", batches: Sequence[np.ndarray] = ()
-    ) -> tuple[dict[str, np.ndarray], list[float]]:
+        self, columns: Mapping[str, np.ndarray], signature: str = DEFAULT_SIGNATURE, batches: Sequence[np.ndarray] = ()
+    ) -> dict[str, np.ndarray]:
         """Asks about rows.
 
         Args:
@@ -165,8 +166,7 @@ class Model:
             batches: row numbers; default: 64 rows of similar length each.
 
         Returns:
-            alias → array `(rows, …)` in the order of the batches, or of the rows where none were given, padded behind;
-            and the seconds that each batch took.
+            alias → array `(rows, …)` in the order of the batches, or of the rows where none were given, padded behind.
 
         Raises:
             QuestionError: there is no answer.
@@ -185,7 +185,21 @@ class Model:
         if order is not None:
             back = np.argsort(order)
             joined = {alias: array[back] for alias, array in joined.items()}
-        return joined, answer["seconds"]
+        return joined
+
+    def seconds(self, columns: Mapping[str, np.ndarray], batches: Sequence[np.ndarray], at_once: int) -> list[float]:
+        """How long requests take.
+
+        Args:
+            columns: feature → `(rows,)`.
+            batches: row numbers of each request.
+            at_once: how many requests run at a time.
+
+        Raises:
+            QuestionError: there is no answer.
+        """
+        wanted = [f"{head.prefix}{part}" for head in self._heads.values() for part in _PARTS]
+        return self._process.ask(self._directory, DEFAULT_SIGNATURE, columns, batches, wanted, at_once)["seconds"]
 
     def answers(self, outputs: Mapping[str, np.ndarray]) -> dict[str, Answers]:
         """What each head says in the outputs; a head that the model lacks is left out."""

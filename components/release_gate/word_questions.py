@@ -104,5 +104,5 @@ class WordQuestions:
         for name in self._sample.texts:
             texts = [change(text, some, name) for text, some in zip(columns[name], words, strict=True)]
             columns[name] = np.array(texts, object)
-        after = self._model.answers(self._model.outputs(columns)[0])[self.head].scores
+        after = self._model.answers(self._model.outputs(columns))[self.head].scores
         return (after[np.arange(len(asked)), self._said[asked]] - self._before[asked]) / self._scale

@@ -60,7 +60,7 @@ def test_the_release_gate_replays_all_and_asks_for_what_it_looks_at(model, tmp_p
     options = ReleaseGateOptions(signatures=(*SIGNATURES, "embed", "classify"))
     with fresh_process(model[1], tmp_path / RESULT_FILE, options.timeout_seconds) as process:
         gates = serving_gates(process, tmp_path, options)
-        answers, _ = Model(process, model[1], options.heads).outputs(raw(40), "explain")  # several batches
+        answers = Model(process, model[1], options.heads).outputs(raw(40), "explain")  # several batches
     assert all(gate.passed for gate in gates), [gate.why for gate in gates if not gate.passed]
     signatures = json.loads((tmp_path / RESULT_FILE).read_text())["signatures"]
     assert signatures["explain"]["requests"] == 4  # the last one holds the layers, of short rows

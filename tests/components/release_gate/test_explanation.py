@@ -25,7 +25,7 @@ def adder(attention, weights=WEIGHTS, **options):
 def judged(tmp_path, predictor, texts, **options):
     """Gates by name, and what was written of the curves."""
     model, sample = model_of(predictor, tmp_path), sample_of(texts)
-    explained = model.outputs(sample.columns, "explain")[0]
+    explained = model.outputs(sample.columns, "explain")
     gates = attention_gates(model, sample, explained, tmp_path, AttentionGate(**options))
     written = tmp_path / "deletion.json"
     return {gate.name.removeprefix("attention/"): gate for gate in gates}, (

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,24 @@ def shift_attention(log, by):
 
 def failed(gates):
     return {name for name, gate in gates.items() if not gate.passed}
+
+
+def test_requests_run_at_a_time_are_answered_in_order(model, tmp_path):
+    inputs = {"review": np.array([b"good " * row for row in range(1, 400)], object)}
+    batches = [np.arange(row, row + 8) for row in range(300)]
+    with fresh_process(model, tmp_path / "replay.json", 60) as process:
+
+        def ask(at_once):
+            started = time.monotonic()
+            answer = process.ask(model, "serving_default", inputs, batches, ["probabilities"], at_once)
+            return answer, time.monotonic() - started
+
+        one, _ = ask(1)
+        four, elapsed = ask(4)
+    for ours, theirs in zip(one["outputs"], four["outputs"], strict=True):
+        np.testing.assert_allclose(ours["probabilities"], theirs["probabilities"], atol=1e-6)
+    assert len(four["seconds"]) == len(batches)
+    assert sum(four["seconds"]) > 1.2 * elapsed, "one waited for the other"
 
 
 def test_a_good_model_passes_with_numbers(model, tmp_path, tiny_models):
