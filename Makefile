@@ -34,6 +34,7 @@ lock: venv  ## Renew the lock files from setup.py's ranges
 	@$(BIN)/uv pip compile deploy/setup/bootstrap.in --universal --python-version 3.11 --generate-hashes --no-header --upgrade -q -o deploy/setup/bootstrap.lock
 	@$(BIN)/uv pip compile setup.py --extra dev --universal --python-version 3.11 --generate-hashes --no-header --upgrade -q -o deploy/setup/requirements.lock
 	@$(BIN)/uv pip compile deploy/container/gpu.in -c deploy/setup/requirements.lock --python-version 3.11 --python-platform x86_64-manylinux_2_39 --generate-hashes --no-header --no-annotate --upgrade -q -o deploy/container/gpu.lock
+	@$(BIN)/uv pip compile deploy/container/sbom.in --python-version 3.11 --python-platform x86_64-manylinux_2_39 --generate-hashes --no-header --no-annotate --upgrade -q -o deploy/container/sbom.lock
 
 benchmarks: venv  ## Peers side by side (quick sizes)
 	@$(BIN)/python -m benchmarks.ingestion --quick

@@ -1,9 +1,11 @@
 """The image: hadolint has nothing to say, all that is copied is there, it runs as nobody, from pinned packages."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,11 @@ from pipeline.kubeflow.compiler import COMMAND
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "deploy" / "container" / "Dockerfile"
-LOCKS = (ROOT / "deploy" / "setup" / "requirements.lock", ROOT / "deploy" / "container" / "gpu.lock")
+LOCKS = (
+    ROOT / "deploy" / "setup" / "requirements.lock",
+    ROOT / "deploy" / "container" / "gpu.lock",
+    ROOT / "deploy" / "container" / "sbom.lock",
+)
 
 
 def stages():
@@ -110,7 +116,7 @@ def test_every_package_comes_from_a_lock_with_hashes_and_leaves_no_cache():
         for command in rest.split("&&")
         if " install " in command and "pip" in command
     ]
-    assert len(installs) == 4
+    assert len(installs) == 5
     for install in installs:
         assert "--no-cache" in install
         assert "--require-hashes" in install or install.endswith("--no-deps --no-build-isolation .")
@@ -121,11 +127,36 @@ def test_every_package_comes_from_a_lock_with_hashes_and_leaves_no_cache():
 
 
 def test_the_gpu_has_the_packages_of_the_cpu_and_cuda_beside_them():
-    cpu, gpu = map(pinned, LOCKS)
+    cpu, gpu, _ = map(pinned, LOCKS)
     cuda = {name for name in gpu if name not in cpu}
     assert {name: gpu[name] for name in gpu.keys() - cuda} == {name: cpu[name] for name in gpu.keys() - cuda}
     assert all(name.startswith("nvidia-") for name in cuda)
     assert "nvidia-cudnn-cu12" in cuda
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_names_every_package_that_is_installed(tmp_path):
+    """The image's own commands, with folders of their own."""
+    (make,) = [rest for rest in all_of("packages", "RUN") if "cyclonedx-py" in rest]
+    for written, here in (
+        ("uv ", f"{Path(sys.executable).with_name('uv')} "),
+        ("/opt/sbom", str(tmp_path / "sbom")),
+        ("sbom.lock", str(LOCKS[2])),
+        ("/opt/venv/sbom.cdx.json", str(tmp_path / "sbom.cdx.json")),
+        ("/opt/venv/bin/python", sys.executable),
+    ):
+        make = make.replace(written, here)
+    done = subprocess.run(make, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    bill = json.loads((tmp_path / "sbom.cdx.json").read_text(encoding="utf-8"))
+    assert bill["bomFormat"] == "CycloneDX"
+    listed = {each["name"].lower().replace("_", "-").replace(".", "-"): each for each in bill["components"]}
+    installed = {
+        each.metadata["Name"].lower().replace("_", "-").replace(".", "-"): each.version for each in distributions()
+    }
+    assert {name: each["version"] for name, each in listed.items()} == installed
+    assert listed["tfx"]["purl"] == f"pkg:pypi/tfx@{installed['tfx']}"
+    assert [each["license"].get("id") for each in listed["attention-pipeline"]["licenses"]] == ["Apache-2.0"]
 
 
 def test_the_entrypoint_of_the_steps_is_a_module_of_the_image():
