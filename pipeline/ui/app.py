@@ -1,6 +1,7 @@
 """The pages: runs, what lies in quarantine, a server asked; reports as they were written."""
 
 import json
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from aiohttp import web
 from markupsafe import Markup
 
+from components.pusher.versions import read_release, version_dirs
+from deploy.serving.rollout import STABLE, RolloutError
 from pipeline.history import History, Run
 from pipeline.report.page import template_environment
 from pipeline.report.plots import over_time
@@ -20,7 +23,13 @@ MOST_RUNS, MOST_ROWS = 50, 200
 USUAL_METRICS = ("accuracy", "subset_accuracy", "macro_f1", "mean_absolute_error")
 
 
-def make_app(history: History, pipeline: str, workspace: Workspace, server: str) -> web.Application:
+def make_app(
+    history: History,
+    pipeline: str,
+    workspace: Workspace,
+    server: str,
+    labels: Callable[[], Mapping[str, int]] = dict,
+) -> web.Application:
     """Makes the application.
 
     Args:
@@ -28,6 +37,7 @@ def make_app(history: History, pipeline: str, workspace: Workspace, server: str)
         pipeline: its name.
         workspace: holds the reports and the quarantine.
         server: `host:port` of the gRPC server that a typed row is sent to.
+        labels: says which version has which label; empty where the newest one is live.
     """
     templates = template_environment("pipeline.ui")
 
@@ -43,7 +53,24 @@ def make_app(history: History, pipeline: str, workspace: Workspace, server: str)
         points = [(run.started, run.metrics[metric], run.verdict) for run in reversed(runs) if metric in run.metrics]
         rows = [_row(run, metric, workspace) for run in runs]
         chart = Markup(over_time(points, metric)) if points else ""
-        return page("runs.html", runs=rows, names=names, metric=metric, chart=chart)
+        states, fault = await asking.states()
+        try:
+            labelled = labels()
+        except RolloutError as error:
+            labelled, fault = {}, str(error)
+        versions = _versions(workspace.serving(pipeline), labelled, states)
+        for version in versions:
+            version["has_report"] = (workspace.reports / version["run"] / PAGE).is_file()
+        return page(
+            "runs.html",
+            runs=rows,
+            names=names,
+            metric=metric,
+            chart=chart,
+            versions=versions,
+            server=server,
+            fault=fault,
+        )
 
     async def show_report(request: web.Request) -> web.StreamResponse:
         path = (workspace.reports / request.match_info["run"] / PAGE).resolve()
@@ -56,11 +83,11 @@ def make_app(history: History, pipeline: str, workspace: Workspace, server: str)
         shown = [(str(path.relative_to(workspace.quarantine)), _lines(path)) for path in files[:20]]
         return page("quarantine.html", files=shown, most=MOST_ROWS)
 
+    asking = Asking(server, pipeline, page)
     app = web.Application(middlewares=[_own_names_only])
     app.router.add_get("/", show_runs)
     app.router.add_get("/reports/{run}", show_report)
     app.router.add_get("/quarantine", show_quarantine)
-    asking = Asking(server, pipeline, page)
     app.router.add_get("/ask", asking.answer)
     app.router.add_post("/ask", asking.answer)
     return app
@@ -86,6 +113,27 @@ def _row(run: Run, metric: str, workspace: Workspace) -> dict[str, Any]:
         "closed": [gate.name for gate in run.gates if not gate.passed],
         "has_report": (workspace.reports / run.run_id / PAGE).is_file(),
     }
+
+
+def _versions(serving_dir: Path, labels: Mapping[str, int], states: Mapping[int, str]) -> list[dict[str, Any]]:
+    """What lies on disk or in the server, the newest first."""
+    pushed = version_dirs(serving_dir)
+    live = labels.get(STABLE, max(pushed, default=None))
+    found = []
+    for version in sorted({*pushed, *states}, reverse=True):
+        release = read_release(serving_dir, version)
+        found.append(
+            {
+                "version": version,
+                "live": version == live,
+                "labels": sorted(label for label, own in labels.items() if own == version),
+                "state": states.get(version, ""),
+                "pushed": release.get("created", ""),
+                "run": release.get("run_id", ""),
+                "content": release.get("content_hash", "").removeprefix("sha256:")[:12],
+            }
+        )
+    return found
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

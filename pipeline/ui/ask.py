@@ -45,6 +45,14 @@ class Asking:
             facts["fault"] = str(error)
         return self._page("ask.html", **{"fault": "", "wanted": [], **facts})
 
+    async def states(self) -> tuple[dict[int, str], str]:
+        """Version → `AVAILABLE` and so on, as the server says; and why it does not say."""
+        try:
+            async with self._client() as client:
+                return await client.versions(), ""
+        except PredictionError as error:
+            return {}, f"{self._server} did not answer for model {self._model_name}: {error}"
+
     def _client(self, version: int | None = None) -> AsyncPredictionClient:
         return AsyncPredictionClient(
             self._server, self._model_name, version=version, timeout_seconds=TIMEOUT_SECONDS, retries=0

@@ -1,16 +1,14 @@
 """The page of a run, as a browser takes it."""
 
-import html
 import json
 import re
-import shutil
-import subprocess
 
 import jsonschema
 import pytest
 
 from pipeline.report.facts import RunReport, json_schema
 from pipeline.report.page import render_page, render_summary
+from tests.pipeline.report.browser import drawn_in_browser, in_browser, needs_browser
 from tests.pipeline.report.page_parts import Page
 
 PARTS = ("data", "training", "search", "started", "live_version", "deletion")
@@ -20,7 +18,6 @@ NOTHING = dict.fromkeys(PARTS) | {
 A4 = 718
 """Pixels of CSS between margins of a centimetre."""
 MANY = tuple(f"class {number}" for number in range(200))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def test_the_page_needs_nothing_but_itself(make_record):
@@ -122,33 +119,24 @@ def test_the_json_is_as_its_schema_says_and_can_be_read_again(make_record):
     assert RunReport.model_validate_json(text) == report
 
 
-def in_browser(markup, tmp_path, width, asked, *flags):
-    """What JavaScript finds on a page in a frame of a width: a window of its own is never that narrow."""
-    path = tmp_path / "frame.html"
-    frame = f'<title>?</title><iframe width="{width}" height="800" srcdoc="{html.escape(markup)}"></iframe>'
-    script = f"<script>onload = () => {{ const page = frames[0].document; document.title = {asked} }}</script>"
-    path.write_text(frame + script, encoding="utf-8")
-    browser = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command = [*browser, *flags, "--dump-dom", path.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    (found,) = re.findall(r"<title>(.*?)</title>", dom.split("<iframe")[0])
-    return found
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no browser: apt-get install chromium")
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_it_without_scrolling_sideways(make_record, tmp_path, width):
-    markup = render_page(make_record(MANY[:12]))
-    assert int(in_browser(markup, tmp_path, width, "page.documentElement.scrollWidth")) <= width
+def test_a_browser_draws_all_plots_and_need_not_scroll_sideways(make_record, tmp_path, width, scheme):
+    record = make_record(MANY[:12])
+    found, drawn, ink = drawn_in_browser(render_page(record), tmp_path, width, scheme)
+    assert found <= width
+    assert drawn == [True] * 8
+    assert ink == ("dark" if scheme == "light" else "light")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no browser: apt-get install chromium")
+@needs_browser
 def test_on_paper_nothing_is_cut_off_and_the_ground_is_white_though_the_screen_is_dark(make_record, tmp_path):
     names = [f"{name} with quite a long name" for name in MANY[:12]]
     markup = render_page(make_record(names)).replace("@media print", "@media all")
     asked = "page.documentElement.scrollWidth + ' ' + getComputedStyle(page.body).backgroundColor"
     asked += " + ' ' + matchMedia('(prefers-color-scheme: dark)').matches"
-    found = in_browser(markup, tmp_path, A4, asked, "--blink-settings=preferredColorScheme=0")
+    found = in_browser(markup, tmp_path, A4, asked, "dark")
     width, rest = found.split(" ", 1)
     assert int(width) <= A4
     assert rest == "rgb(255, 255, 255) true"
