@@ -42,6 +42,7 @@ from components.gates import Gate, read_gates
 from components.pusher.versions import RELEASE_DIR, STATISTICS_FILE, TEXT_PROFILE_FILE
 from components.release_gate.fresh_process import RESULT_FILE, FreshProcess, fresh_process
 from components.release_gate.model_gates import Candidate, judge
+from components.release_gate.slice_quality import slice_gates
 from components.schema_gen.schema import make_schema
 from pipeline import assets, gate_trial, presets
 from pipeline.config import PipelineConfig, load
@@ -156,6 +157,7 @@ def one_round(config: PipelineConfig, table: pa.Table, live: Path, asked: Asked 
     options = release_gate_options(config.evaluation, config.model_spec(""))
     verdict = judge(candidate, None, folder, options, asked.process)
     gates += [*gate_trial.metric_gates(config.evaluation.gates, verdict, compared=True), *verdict.gates]
+    gates += slice_gates(verdict.by_slice, verdict.live, verdict.spread, verdict.noise, options.slice_limits, 1)
     return Round(gates, data_seconds, time.monotonic() - began - data_seconds)
 
 

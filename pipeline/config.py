@@ -190,6 +190,10 @@ class PipelineConfig(Options):
                 if name not in self.features and name not in self.heads:
                     yield f"`evaluation`: a slice or column of its gates is not there. Received: {name!r}."
 
+        for name, gate in self.evaluation.gates.items():
+            if gate.slices is not None and not self.evaluation.slices:
+                yield f"`evaluation.gates.{name}.slices` has nothing to judge: name features in `evaluation.slices`."
+
     def _head_faults(self) -> Iterable[str]:
         heads = self.heads
         if self.data.label and {name: head.column for name, head in heads.items()} != {LABEL_KEY: self.data.label}:

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from components.example_gen.options import TableOptions
-from components.release_gate.options import ModelGates, Severity
+from components.release_gate.options import MetricLimits, ModelGates, SliceLimits
 from models.spec import Options
 
 
@@ -38,22 +38,10 @@ class DataConfig(TableOptions):
         return label
 
 
-class MetricGate(Options):
-    """Limits of one metric. At least one of them is given."""
+class MetricGate(MetricLimits):
+    """Limits of one metric over all rows and, if you like, in each of the slices."""
 
-    min: float | None = Field(None, description="Least value.")
-    max: float | None = Field(None, description="Greatest value.")
-    max_drop: float | None = Field(None, ge=0, description="How far below the live version's value it may fall.")
-    max_rise: float | None = Field(None, ge=0, description="How far above the live version's value it may rise.")
-    severity: Severity = Field("block", description="block stops the push, warn is only told.")
-
-    @model_validator(mode="after")
-    def _some_limit(self) -> "MetricGate":
-        if self.min is self.max is self.max_drop is self.max_rise is None:
-            raise ValueError("needs one of min, max, max_drop, max_rise")
-        if self.max_drop is not None and self.max_rise is not None:
-            raise ValueError("takes max_drop (higher is better) or max_rise (lower is better), not both")
-        return self
+    slices: SliceLimits | None = Field(None, description="What each of `evaluation.slices` must keep.")
 
 
 class EvaluationConfig(ModelGates):

@@ -58,6 +58,7 @@ def release_gate_options(evaluation: EvaluationConfig, spec: ModelSpec) -> Relea
         features={name: feature.type for name, feature in spec.features.items()},
         slices=tuple(tuple(each) for each in _slices(evaluation)),
         synonyms=read_synonyms(evaluation.robustness.synonyms),
+        slice_limits={name: gate.slices for name, gate in evaluation.gates.items() if gate.slices is not None},
         metric_severities={name: gate.severity for name, gate in evaluation.gates.items()},
     )
 

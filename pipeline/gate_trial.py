@@ -10,6 +10,7 @@ from components.example_gen.ingest import ingest, split_uri
 from components.example_gen.plan import plan_file
 from components.gates import Gate, write_gates
 from components.release_gate.model_gates import Candidate, Verdict, judge
+from components.release_gate.slice_quality import slice_gates
 from pipeline import extras
 from pipeline.config import ConfigError, PipelineConfig
 from pipeline.config_groups import MetricGate
@@ -47,7 +48,11 @@ def try_gates(
         options = release_gate_options(config.evaluation, config.model_spec(""))
         version = int(live.name) if live is not None and live.name.isdecimal() else 0
         verdict = judge(Candidate(model_dir, live, version, files), None, directory, options)
-        gates = [*metric_gates(config.evaluation.gates, verdict, live is not None), *verdict.gates]
+        gates = [
+            *metric_gates(config.evaluation.gates, verdict, live is not None),
+            *slice_gates(verdict.by_slice, verdict.live, verdict.spread, verdict.noise, options.slice_limits, version),
+            *verdict.gates,
+        ]
         if out is not None:
             write_gates(str(out), gates)
     return gates
@@ -116,7 +121,7 @@ def metric_gates(limits: dict[str, MetricGate], verdict: Verdict, compared: bool
 
 def _change_gate(name: str, limit: MetricGate, value: float | None, verdict: Verdict) -> Gate:
     bound = -limit.max_drop if limit.max_drop is not None else limit.max_rise or 0.0
-    before, noise = verdict.live.get(name), verdict.noise.get(name)
+    before, noise = verdict.live.get("", {}).get(name), verdict.noise.get("", {}).get(name)
     if value is None or before is None or noise is None:
         why = f"The change of {name} was not measured."
         return Gate(f"metric/{name}/vs_live", False, None, bound, why, limit.severity)

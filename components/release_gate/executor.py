@@ -1,5 +1,6 @@
 """Collects the verdicts on the model and publishes them."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -18,8 +19,9 @@ from components.example_gen.executor import TEST, TEST_FILE_PROPERTY
 from components.gates import BLESSED_PROPERTY, overrule, publish_gates
 from components.release_gate.kept_rows import Keep
 from components.release_gate.model_gates import Candidate, judge
-from components.release_gate.options import METRICS_FILE, ReleaseGateOptions
+from components.release_gate.options import METRICS_FILE, NOISE_FILE, ReleaseGateOptions
 from components.release_gate.quality import metrics_by_slice, overall_metrics, quality_gates
+from components.release_gate.slice_quality import slice_gates
 
 MODEL_KEY = "model"
 EXAMPLES_KEY = "examples"
@@ -91,9 +93,19 @@ class Executor(base_executor.BaseExecutor):
         gates = quality_gates(
             evaluation_uri, blessed_by_evaluator, live_version, verdict.noise, options.metric_severities
         )
+        gates += slice_gates(
+            by_slice,
+            metrics_by_slice(evaluation_uri, baseline_model=True),
+            verdict.spread,
+            verdict.noise,
+            options.slice_limits,
+            live_version or 0,
+        )
         gates = overrule([*gates, *verdict.gates], json.loads(exec_properties.get(OVERRULES_KEY) or "{}"))
         metrics = json.dumps(overall_metrics(evaluation_uri), indent=2, ensure_ascii=False)
         Path(blessing.uri, METRICS_FILE).write_text(metrics + "\n", encoding="utf-8")
+        noise = {metric: dataclasses.asdict(each) for metric, each in verdict.noise.get("", {}).items()}
+        Path(blessing.uri, NOISE_FILE).write_text(json.dumps(noise, indent=2) + "\n", encoding="utf-8")
         blessed = publish_gates(blessing, gates)
         failed = [gate.name for gate in gates if not gate.passed]
         _logger.info(

@@ -27,7 +27,7 @@ from components.release_gate.forgetting import forgetting_gates
 from components.release_gate.fresh_process import RESULT_FILE, FreshProcess, QuestionError, fresh_process
 from components.release_gate.kept_rows import Keep, TrainSplit, keep_rows, read_kept
 from components.release_gate.options import EXAMPLES_FILE, ReleaseGateOptions
-from components.release_gate.resampling import Noise, metrics_of, noise_of
+from components.release_gate.resampling import Noise, metrics_of, noise_of, noise_of_values
 from components.release_gate.robustness import invariance_gates, robustness_gates
 from components.release_gate.sample import EXPLAINED, Answers, Model, Sample, read_sample
 from components.release_gate.sanity import (
@@ -71,16 +71,18 @@ class Verdict:
 
     Attributes:
         gates: all but those on metrics.
-        noise: metric → what chance does to its change against the live version.
+        noise: slice → metric → what chance does to its change against the live version; all rows are `""`.
+        spread: slice → metric → what chance does to its value.
         by_slice: slice → metrics; all rows are `""`. As given, or of the rows that were asked.
-        live: the live version's metrics of the rows that were asked.
+        live: slice → the live version's metrics of the rows that were asked.
         seconds: that each request took.
     """
 
     gates: list[Gate] = field(default_factory=list)
-    noise: dict[str, Noise] = field(default_factory=dict)
+    noise: dict[str, dict[str, Noise]] = field(default_factory=dict)
+    spread: dict[str, dict[str, Noise]] = field(default_factory=dict)
     by_slice: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    live: dict[str, float] = field(default_factory=dict)
+    live: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -147,6 +149,7 @@ def _ask(
             gates.append(Gate("answers", False, len(lacking), 0, why))
             return
         verdict.by_slice = verdict.by_slice or _measured(sample, ours, options)
+        verdict.spread = _by_chance(sample, ours, None, options)
         gates += constant_gates(sample, ours, limits.sanity)
         gates += invariance_gates(model, sample, limits.robustness)
         verdict.seconds = request_seconds(model, sample, limits.cost)
@@ -186,13 +189,38 @@ def _counted(answers: Answers) -> HeadAnswers:
     return head_answers(answers.labels, answers.scores.max(axis=1))
 
 
+def _by_chance(
+    sample: Sample, ours: Mapping[str, Answers], theirs: Mapping[str, Answers] | None, options: ReleaseGateOptions
+) -> dict[str, dict[str, Noise]]:
+    """Slice → metric → what chance does to its value or, with a live version's answers, to its change."""
+    result: dict[str, dict[str, Noise]] = {}
+    for name, rows in _slices(sample, options).items():
+        own, split_rows = np.flatnonzero(rows), round(sample.split_rows * rows.mean())
+        for head, settings in options.heads.items():
+            truth, answers = [sample.labels[head][row] for row in own], ours[head].take(own)
+            if theirs is None:
+                found = noise_of_values(truth, answers, split_rows, options.gates.confidence)
+            elif head in theirs and theirs[head].classes == ours[head].classes:
+                found = noise_of(truth, answers, theirs[head].take(own), split_rows, options.gates.confidence)
+            else:
+                continue
+            result.setdefault(name, {}).update({settings.metric(metric): each for metric, each in found.items()})
+    return result
+
+
+def _slices(sample: Sample, options: ReleaseGateOptions) -> dict[str, np.ndarray]:
+    """Slice → bool `(rows,)`; all rows are `""`."""
+    groups = {"": np.ones(sample.num_rows, bool)}
+    for columns in options.slices:
+        groups |= groups_of(sample, columns)
+    return groups
+
+
 def _measured(
     sample: Sample, answers: Mapping[str, Answers], options: ReleaseGateOptions
 ) -> dict[str, dict[str, float]]:
     """Slice → metrics of the rows themselves."""
-    groups = {"": np.ones(sample.num_rows, bool)}
-    for columns in options.slices:
-        groups |= groups_of(sample, columns)
+    groups = _slices(sample, options)
     weights = np.stack(list(groups.values())).astype(float)
     result: dict[str, dict[str, float]] = {name: {} for name in groups}
     for head, ours in answers.items():
@@ -222,11 +250,8 @@ def _compare(
         why = f"The live version {candidate.live_version} could not be asked: {error}."
         verdict.gates.append(Gate("flips", False, None, limits.max, why, limits.severity))
         return
-    for head, settings in options.heads.items():
-        if head in theirs and theirs[head].classes == ours[head].classes:
-            found = noise_of(sample.labels[head], ours[head], theirs[head], sample.split_rows, options.gates.confidence)
-            verdict.noise |= {settings.metric(name): each for name, each in found.items()}
-    verdict.live = _measured(sample, theirs, options)[""]
+    verdict.noise = _by_chance(sample, ours, theirs, options)
+    verdict.live = _measured(sample, theirs, options)
     gates = flip_gates(sample, ours, theirs, options.slices, candidate.live_version, limits)
     if live.missing:
         told = f" It wants {', '.join(live.missing)}, too, which the rows do not have."

@@ -1,11 +1,14 @@
 """What a model must show before it is pushed: the gates of the config's `evaluation` group, and what they are told."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 METRICS_FILE = "metrics.json"
 """In the blessing's directory: the candidate's metrics over the whole test split, readable without TFMA."""
+
+NOISE_FILE = "noise.json"
+"""Beside it: metric → what chance does to its change against the live version."""
 
 DELETION_FILE = "deletion.json"
 """Beside it: what deleting the most attended words does to the answers, and what deleting random ones does."""
@@ -128,6 +131,30 @@ class ModelGates(GateGroup):
     cost: CostGates = CostGates()
 
 
+class MetricLimits(GateGroup):
+    """Limits of one metric. At least one of them is given."""
+
+    min: float | None = Field(None, description="Least value.")
+    max: float | None = Field(None, description="Greatest value.")
+    max_drop: float | None = Field(None, ge=0, description="How far below the live version's value it may fall.")
+    max_rise: float | None = Field(None, ge=0, description="How far above the live version's value it may rise.")
+    severity: Severity = Field("block", description="block stops the push, warn is only told.")
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Self:
+        if self.min is self.max is self.max_drop is self.max_rise is None:
+            raise ValueError("needs one of min, max, max_drop, max_rise")
+        if self.max_drop is not None and self.max_rise is not None:
+            raise ValueError("takes max_drop (higher is better) or max_rise (lower is better), not both")
+        return self
+
+
+class SliceLimits(MetricLimits):
+    """What each slice must keep; a slice that is beyond it by no more than noise warns."""
+
+    min_rows: int = Field(50, ge=1, description="Slices of fewer rows are not judged.")
+
+
 class HeadOptions(GateGroup):
     """What the gates are told of a head."""
 
@@ -161,4 +188,5 @@ class ReleaseGateOptions(GateGroup):
     features: dict[str, str] = Field(default_factory=dict, description="Name → type, `passthrough` too.")
     slices: tuple[tuple[str, ...], ...] = Field((), description="Features by whose values flips are told apart.")
     synonyms: tuple[tuple[str, ...], ...] = Field((), description="What the file of synonyms says.")
+    slice_limits: dict[str, SliceLimits] = Field(default_factory=dict, description="Metric → what each slice keeps.")
     metric_severities: dict[str, Severity] = Field(default_factory=dict, description="Metric → what a limit does.")

@@ -22,7 +22,7 @@ def quality_gates(
     evaluation_uri: str,
     blessed: bool,
     live_version: int | None = None,
-    noise: Mapping[str, Noise] = MappingProxyType({}),
+    noise: Mapping[str, Mapping[str, Noise]] = MappingProxyType({}),
     severities: Mapping[str, Severity] = MappingProxyType({}),
 ) -> list[Gate]:
     """Makes the gates `metric/<name>[/vs_live][/<slice>]` and `metric/blessing`.
@@ -35,7 +35,7 @@ def quality_gates(
         evaluation_uri: the Evaluator's output.
         blessed: whether the Evaluator blessed the model.
         live_version: what the baseline was; 0: the model itself, for nothing is live; None: not known.
-        noise: metric → what chance does to its change over all rows; where it is not known, the value decides.
+        noise: slice → metric → what chance does to its change; where it is not known, the value decides.
         severities: metric → what a limit does that is not kept; default: block.
 
     Returns:
@@ -65,8 +65,8 @@ def quality_gates(
                     gate = dataclasses.replace(gate, passed=False) if (name, key) in failed else gate
                     gate = dataclasses.replace(gate, severity=severities.get(key.name, "block"))
                     change = isinstance(threshold, config_pb2.GenericChangeThreshold)
-                    if change and not name and live_version and key.name in noise:
-                        gate = _with_noise(gate, threshold, values.get(key), noise[key.name])
+                    if change and live_version and key.name in noise.get(name, {}):
+                        gate = _with_noise(gate, threshold, values.get(key), noise[name][key.name])
                     gates.append(gate)
     for missing in validation.missing_slices:
         wanted = [*missing.feature_keys, *(f"{key}={value}" for key, value in missing.feature_values.items())]
@@ -83,15 +83,21 @@ def quality_gates(
     return [*gates, Gate(EVALUATOR_GATE, passed, float(blessed), 1, why, follows)]
 
 
-def metrics_by_slice(evaluation_uri: str) -> dict[str, dict[str, float]]:
-    """The candidate's scalar metrics of each slice: `column=value,…` → metric → value; all rows are `""`."""
+def metrics_by_slice(evaluation_uri: str, baseline_model: bool = False) -> dict[str, dict[str, float]]:
+    """The scalar metrics of each slice: `column=value,…` → metric → value; all rows are `""`.
+
+    Args:
+        evaluation_uri: the Evaluator's output.
+        baseline_model: the baseline's in place of the candidate's.
+    """
     eval_config = eval_config_writer.load_eval_run(evaluation_uri)[0]
     baseline = model_util.get_baseline_model_spec(eval_config)
+    baseline_name = baseline.name if baseline else None
     return {
         _slice_name(slice_key): {
             key.name: value
             for key, value in values.items()
-            if not key.is_diff and math.isfinite(value) and (not baseline or key.model_name != baseline.name)
+            if not key.is_diff and math.isfinite(value) and (key.model_name == baseline_name) == baseline_model
         }
         for slice_key, values in _values(evaluation_uri)
     }

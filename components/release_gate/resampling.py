@@ -1,6 +1,6 @@
 """Metrics of rows under weights, all resamples at once: what noise in the choice of rows may do to a difference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,21 +88,34 @@ def noise_of(
     Returns:
         metric → noise.
     """
-    rows = len(truth)
-    if rows < 2:
+    if len(truth) < 2:
         return {}
-    generator = np.random.default_rng(0)
-    weights = generator.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES).astype(float)
+    weights = _resamples(len(truth))
     ours, theirs = metrics_of(truth, candidate, weights), metrics_of(truth, live, weights)
+    differences = {name: ours[name] - theirs[name] for name in ours.keys() & theirs.keys()}
+    return _spread(differences, len(truth), split_rows, confidence)
+
+
+def noise_of_values(truth: Sequence[Any], candidate: Answers, split_rows: int, confidence: float) -> dict[str, Noise]:
+    """The bootstrap of the candidate's metrics themselves; as `noise_of`."""
+    if len(truth) < 2:
+        return {}
+    return _spread(metrics_of(truth, candidate, _resamples(len(truth))), len(truth), split_rows, confidence)
+
+
+def _resamples(rows: int) -> np.ndarray:
+    return np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), RESAMPLES).astype(float)
+
+
+def _spread(resampled: Mapping[str, np.ndarray], rows: int, split_rows: int, confidence: float) -> dict[str, Noise]:
     tail = (1 - confidence) / 2
     shrink = (rows / max(split_rows, rows)) ** 0.5
     result = {}
-    for name in ours.keys() & theirs.keys():
-        differences = ours[name] - theirs[name]
-        differences = differences[np.isfinite(differences)]
-        if len(differences) < RESAMPLES / 2:
+    for name, values in resampled.items():
+        finite = values[np.isfinite(values)]
+        if len(finite) < RESAMPLES / 2:
             continue
-        low, middle, high = np.quantile(differences, [tail, 0.5, 1 - tail])
+        low, middle, high = np.quantile(finite, [tail, 0.5, 1 - tail])
         result[name] = Noise(float((middle - low) * shrink), float((high - middle) * shrink), rows, confidence)
     return result
 

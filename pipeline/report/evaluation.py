@@ -65,7 +65,11 @@ def _value(value: Any) -> Value | None:
 
 
 def metric_facts(
-    overall: Measured, gates: Mapping[str, MetricGate], verdicts: list[Gate], with_live: bool
+    overall: Measured,
+    gates: Mapping[str, MetricGate],
+    verdicts: list[Gate],
+    with_live: bool,
+    noise: Mapping[str, Mapping[str, float]],
 ) -> list[MetricFact]:
     """All scalar metrics over all rows: those with limits first, those of single classes without limits left out.
 
@@ -74,19 +78,24 @@ def metric_facts(
         gates: the config's limits.
         verdicts: of the ReleaseGate.
         with_live: whether what was compared with was a live version, and not the model itself.
+        noise: metric → `low` and `high`, what chance does to its change.
     """
     facts = []
     for name, value in overall.candidate.items():
-        limits = gates[name].model_dump(exclude_none=True, exclude={"severity"}) if name in gates else {}
+        limits = gates[name].model_dump(exclude_none=True, exclude={"severity", "slices"}) if name in gates else {}
         if isinstance(value, list) or (not limits and _of_class(name)):
             continue
-        live = overall.baseline.get(name) if with_live else None
+        baseline = overall.baseline.get(name) if with_live else None
+        live = baseline if isinstance(baseline, float) else None
+        change = value - live if name in noise and live is not None and value is not None else None
         own = [gate.passed for gate in verdicts if gate.name in (f"metric/{name}", f"metric/{name}/vs_live")]
         facts.append(
             MetricFact(
                 name=name,
                 value=value,
-                live=live if isinstance(live, float) else None,
+                live=live,
+                change_low=None if change is None else change - noise[name]["low"],
+                change_high=None if change is None else change + noise[name]["high"],
                 limits=limits,
                 passed=all(own) if limits and own else None,
             )

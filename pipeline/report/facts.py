@@ -106,6 +106,10 @@ class MetricFact(Fact):
     name: str
     value: float | None
     live: float | None = Field(description="The live version's, on the same rows.")
+    change_low: float | None = Field(
+        None, description="Where the change lies but for chance (`evaluation.confidence`)."
+    )
+    change_high: float | None = None
     limits: dict[str, float] = Field(description="`min`, `max`, `max_drop`, `max_rise`, as the config gives them.")
     passed: bool | None = Field(description="Whether all limits are kept; null without limits.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.pusher.versions import read_release
-from components.release_gate.options import DELETION_FILE, EXAMPLES_FILE
+from components.release_gate.options import DELETION_FILE, EXAMPLES_FILE, NOISE_FILE
 from deploy.serving.rows import merge_pieces
 from pipeline import config as configs
 from pipeline.config import ConfigError, PipelineConfig
@@ -63,7 +63,11 @@ def gather(
         data=data_fact(run, config, workspace.serving(config.name), live) if run else None,
         training=_training(run),
         search=_search(run),
-        metrics=evaluation.metric_facts(overall, config.evaluation.gates, flat, bool(live)) if overall else [],
+        metrics=evaluation.metric_facts(
+            overall, config.evaluation.gates, flat, bool(live), _judged(run, NOISE_FILE) or {}
+        )
+        if overall
+        else [],
         heads=evaluation.head_facts(overall, config.heads) if overall else [],
         slices=evaluation.slice_facts(measured),
         gates=[

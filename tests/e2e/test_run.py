@@ -219,13 +219,19 @@ def test_new_rows_make_a_new_version_that_is_compared_with_the_live_one(
     done = attention(
         "run", small_config, "--workspace", workspace, "--json", "--set", f"data.input={path}",
         "--set", "evaluation.gates.accuracy.max_drop=0.5",
+        "--set", "evaluation.gates.accuracy.slices={min: 0.1, max_drop: 0.9}",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.result["verdict"] == "pushed"
     assert versions(workspace) == [1, 2]
+    of_slices = [gate for gate in done.result["gates"] if "/slices" in gate["name"]]
+    assert [gate["name"] for gate in of_slices] == ["metric/accuracy/slices", "metric/accuracy/slices/vs_live"]
+    assert all("of chance 95% lies between" in gate["why"] for gate in of_slices), of_slices
     (compared,) = [gate for gate in done.result["gates"] if gate["name"] == "metric/accuracy/vs_live"]
     assert "against version 1's" in compared["why"]
     record = json.loads(Path(done.result["report"]).with_name("run.json").read_text(encoding="utf-8"))
+    (accuracy,) = [each for each in record["metrics"] if each["name"] == "accuracy"]
+    assert accuracy["change_low"] < accuracy["value"] - accuracy["live"] < accuracy["change_high"]
     for each in record["data"]["distributions"]:
         assert list(each["shares"])[-1] == "live version 1"
         assert sum(each["shares"]["live version 1"]) == pytest.approx(1, abs=1e-4)

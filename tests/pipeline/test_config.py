@@ -66,6 +66,7 @@ def test_a_config_is_frozen():
         ("features.Review=text", "lower-case identifier"),
         ("features.label=text", "kept for the label"),
         ("evaluation.slices=[shop]", "not there. Received: 'shop'"),
+        ("evaluation.gates.accuracy.slices={min: 0.5}", "has nothing to judge: name features in `evaluation.slices`"),
         ("model.num_heads=5", "multiple of `model.num_heads`"),
         ("model={encoder: bert, num_layers: 2}", "`model.num_layers`: is not a setting that is known here"),
         ("model={encoder: bert, gradual_unfreezing: true, lora_rank: 4}", "LoRA leaves the layers frozen"),

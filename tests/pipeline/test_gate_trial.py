@@ -11,7 +11,7 @@ NOISE = {"accuracy": Noise(0.01, 0.01, 500, 0.95), "log_loss": Noise(0.01, 0.01,
 
 
 def judged(value, limit, name="accuracy", live=0.9, compared=True):
-    verdict = Verdict(by_slice={"": {name: value}}, live={name: live}, noise=NOISE)
+    verdict = Verdict(by_slice={"": {name: value}}, live={"": {name: live}}, noise={"": NOISE})
     return metric_gates({name: MetricGate(**limit)}, verdict, compared)
 
 

@@ -204,7 +204,7 @@ def test_failed_and_missing_ones_say_why(failing, right):
 @pytest.mark.parametrize(("off", "severity"), [(-1e-6, "block"), (1e-6, "warn")])
 def test_a_change_beyond_its_limit_blocks_only_beyond_doubt(failing, right, off, severity):
     spread = 1.0 - (right[0] - right[1]) + off
-    noise = {"accuracy": Noise(spread, spread, 500, 0.95)}
+    noise = {"": {"accuracy": Noise(spread, spread, 500, 0.95)}}
     gates = {gate.name: gate for gate in quality_gates(failing[0].uri, False, 3, noise)}
     gate = gates["metric/accuracy/vs_live"]
     assert not gate.passed
@@ -274,7 +274,7 @@ def test_a_good_model_is_released(released):
     assert {"metric/accuracy", "serving/load", "serving/ops", "serving/explain"} <= names
     assert "against version 3's" in " ".join(gate.why for gate in read_gates(blessing.uri))
     assert {path.name for path in Path(blessing.uri).iterdir()} == {
-        "gates.json", "metrics.json", "ops.json", "replay.json", "examples.json", "answers.json", "kept",
+        "gates.json", "metrics.json", "noise.json", "ops.json", "replay.json", "examples.json", "answers.json", "kept",
     }  # fmt: skip
     answers = AnswerRecord.read(Path(blessing.uri))
     assert answers.rows == sum(answers.heads["label"].labels.values()) == sum(answers.heads["label"].confidences) > 0

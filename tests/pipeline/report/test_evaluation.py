@@ -1,5 +1,7 @@
 """What is read out of the Evaluator's metrics."""
 
+import pytest
+
 from components.gates import Gate
 from models.spec import MultiLabelHead, OrdinalHead, SingleLabelHead
 from pipeline.config_groups import MetricGate
@@ -39,13 +41,20 @@ def test_limits_come_first_and_keep_what_the_gates_said():
         Gate("metric/accuracy/shop=a", False, 0.1, 0.5, ""),
         Gate("metric/recall/a/b", False, 0.5, 0.6, ""),
     ]
-    facts = metric_facts(Measured("", VALUES, {"accuracy": 0.95}), gates, verdicts, with_live=True)
+    facts = metric_facts(
+        Measured("", VALUES, {"accuracy": 0.95}), gates, verdicts, True, {"accuracy": {"low": 0.1, "high": 0.2}}
+    )
+    assert (facts[0].change_low, facts[0].change_high) == (pytest.approx(-0.3), pytest.approx(0.0))
+    assert facts[1].change_low is None
     assert [(fact.name, fact.passed) for fact in facts] == [
         ("accuracy", False), ("recall/a/b", False), ("example_count", None), ("stars/accuracy", None),
     ]  # fmt: skip
     assert facts[0].live == 0.95
     assert facts[0].limits == {"min": 0.5, "max_drop": 0.1}
-    (alone, *_) = metric_facts(Measured("", VALUES, {"accuracy": 0.75}), gates, verdicts, with_live=False)
+    (alone, *_) = metric_facts(
+        Measured("", VALUES, {"accuracy": 0.75}), gates, verdicts, False, {"accuracy": {"low": 0.1, "high": 0.2}}
+    )
+    assert alone.change_low is None
     assert alone.live is None, "nothing was live: the model was compared with itself"
 
 
