@@ -157,7 +157,9 @@ def one_round(config: PipelineConfig, table: pa.Table, live: Path, asked: Asked 
     options = release_gate_options(config.evaluation, config.model_spec(""))
     verdict = judge(candidate, None, folder, options, asked.process)
     gates += [*gate_trial.metric_gates(config.evaluation.gates, verdict, compared=True), *verdict.gates]
-    gates += slice_gates(verdict.by_slice, verdict.live, verdict.spread, verdict.noise, options.slice_limits, 1)
+    gates += slice_gates(
+        verdict.by_slice, verdict.live, verdict.spread, verdict.noise, options.slice_limits, "version 1"
+    )
     return Round(gates, data_seconds, time.monotonic() - began - data_seconds)
 
 

@@ -47,10 +47,11 @@ def try_gates(
         directory.mkdir(parents=True, exist_ok=True)
         options = release_gate_options(config.evaluation, config.model_spec(""))
         version = int(live.name) if live is not None and live.name.isdecimal() else 0
+        baseline = None if live is None else f"version {live.name}"
         verdict = judge(Candidate(model_dir, live, version, files), None, directory, options)
         gates = [
             *metric_gates(config.evaluation.gates, verdict, live is not None),
-            *slice_gates(verdict.by_slice, verdict.live, verdict.spread, verdict.noise, options.slice_limits, version),
+            *slice_gates(verdict.by_slice, verdict.live, verdict.spread, verdict.noise, options.slice_limits, baseline),
             *verdict.gates,
         ]
         if out is not None:
@@ -126,7 +127,7 @@ def _change_gate(name: str, limit: MetricGate, value: float | None, verdict: Ver
         why = f"The change of {name} was not measured."
         return Gate(f"metric/{name}/vs_live", False, None, bound, why, limit.severity)
     change = value - before
-    low, high = change - noise.low, change + noise.high
+    low, high = noise.around(change)
     falls = limit.max_drop is not None
     passed = change >= bound if falls else change <= bound
     beyond_doubt = high < bound if falls else low > bound

@@ -70,8 +70,13 @@ def labelled_versions(config: PipelineConfig, workspace: Workspace) -> dict[str,
 
 def live_version(config: PipelineConfig, workspace: Workspace) -> int:
     """The version whose answers clients get: the stable one, or the newest where there are no labels; 0: none."""
-    stable = labelled_versions(config, workspace).get(STABLE)
-    return stable if stable is not None else latest_version(workspace.serving(config.name))
+    return live_among(labelled_versions(config, workspace), workspace.serving(config.name))
+
+
+def live_among(labels: Labels, serving_dir: Path) -> int:
+    """As `live_version`, of versions whose labels are known."""
+    stable = labels.get(STABLE)
+    return stable if stable is not None else latest_version(serving_dir)
 
 
 class Release:

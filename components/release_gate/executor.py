@@ -20,7 +20,7 @@ from components.gates import BLESSED_PROPERTY, overrule, publish_gates
 from components.release_gate.kept_rows import Keep
 from components.release_gate.model_gates import Candidate, judge
 from components.release_gate.options import METRICS_FILE, NOISE_FILE, ReleaseGateOptions
-from components.release_gate.quality import metrics_by_slice, overall_metrics, quality_gates
+from components.release_gate.quality import in_order, metrics_by_slice, quality_gates
 from components.release_gate.slice_quality import slice_gates
 
 MODEL_KEY = "model"
@@ -99,10 +99,10 @@ class Executor(base_executor.BaseExecutor):
             verdict.spread,
             verdict.noise,
             options.slice_limits,
-            live_version or 0,
+            f"version {live_version}" if live_version else None,
         )
         gates = overrule([*gates, *verdict.gates], json.loads(exec_properties.get(OVERRULES_KEY) or "{}"))
-        metrics = json.dumps(overall_metrics(evaluation_uri), indent=2, ensure_ascii=False)
+        metrics = json.dumps(in_order(by_slice.get("", {})), indent=2, ensure_ascii=False)
         Path(blessing.uri, METRICS_FILE).write_text(metrics + "\n", encoding="utf-8")
         noise = {metric: dataclasses.asdict(each) for metric, each in verdict.noise.get("", {}).items()}
         Path(blessing.uri, NOISE_FILE).write_text(json.dumps(noise, indent=2) + "\n", encoding="utf-8")

@@ -100,18 +100,19 @@ def forgetting_gate(asked: Asked, head: str, confidence: float, options: Forgett
         return Gate(name, True, None, limit, why, options.severity)
     differences = (ours - before)[counts]
     change, noise = float(differences.mean()), noise_of_mean(differences, confidence)
+    low, high = noise.around(change)
     what = "the score (less the error over the labels' deviation)" if is_number else "accuracy"
     of_head = f" of `{head}`" if len(asked.ours) > 1 else ""
     why = (
         f"On {number:,} of the {sample.num_rows:,} rows kept of {kept.name} {what}{of_head} is "
         f"{ours[counts].mean():.4f} and was {before[counts].mean():.4f} with version {asked.version} ({change:+.4f}; "
         f"allowed is {limit:+.4f}). {_rows_told(asked, counts & kept.was_trained_on, trained)}Of chance, "
-        f"{noise.confidence:.0%} lies between {change - noise.low:+.4f} and {change + noise.high:+.4f}"
+        f"{noise.confidence:.0%} lies between {low:+.4f} and {high:+.4f}"
     )
     passed = change >= limit - 1e-9
     severity: Severity = options.severity
     lacking = _lacking(asked)
-    if not passed and change + noise.high >= limit:
+    if not passed and high >= limit:
         why, severity = f"{why}, so it may be chance", "warn"
     elif not passed and lacking:
         why, severity = f"{why}; but the kept rows have no {', '.join(lacking)}, which may be why", "warn"

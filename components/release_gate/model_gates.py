@@ -149,7 +149,8 @@ def _ask(
             gates.append(Gate("answers", False, len(lacking), 0, why))
             return
         verdict.by_slice = verdict.by_slice or _measured(sample, ours, options)
-        verdict.spread = _by_chance(sample, ours, None, options)
+        if options.slice_limits:
+            verdict.spread = _by_chance(sample, ours, None, options)
         gates += constant_gates(sample, ours, limits.sanity)
         gates += invariance_gates(model, sample, limits.robustness)
         verdict.seconds = request_seconds(model, sample, limits.cost)
@@ -194,7 +195,8 @@ def _by_chance(
 ) -> dict[str, dict[str, Noise]]:
     """Slice → metric → what chance does to its value or, with a live version's answers, to its change."""
     result: dict[str, dict[str, Noise]] = {}
-    for name, rows in _slices(sample, options).items():
+    slices = _slices(sample, options)
+    for name, rows in slices.items() if options.slice_limits else [("", slices[""])]:
         own, split_rows = np.flatnonzero(rows), round(sample.split_rows * rows.mean())
         for head, settings in options.heads.items():
             truth, answers = [sample.labels[head][row] for row in own], ours[head].take(own)

@@ -104,12 +104,16 @@ def metrics_by_slice(evaluation_uri: str, baseline_model: bool = False) -> dict[
 
 
 def overall_metrics(evaluation_uri: str) -> dict[str, float]:
-    """The candidate's scalar metrics over all rows; those of single classes (`recall/<class>`) come last.
+    """The candidate's scalar metrics over all rows, `in_order`.
 
     Args:
         evaluation_uri: the Evaluator's output.
     """
-    metrics = metrics_by_slice(evaluation_uri).get("", {})
+    return in_order(metrics_by_slice(evaluation_uri).get("", {}))
+
+
+def in_order(metrics: Mapping[str, float]) -> dict[str, float]:
+    """By name; those of single classes (`recall/<class>`) come last."""
     return dict(sorted(metrics.items(), key=lambda item: ("/" in item[0], item[0])))
 
 
@@ -132,7 +136,7 @@ def _with_noise(gate: Gate, threshold: Any, value: float | None, noise: Noise) -
     """Tells the interval, and lets a change that may be chance warn only."""
     if value is None or gate.limit is None or not math.isfinite(value) or not threshold.HasField("absolute"):
         return gate
-    low, high = value - noise.low, value + noise.high
+    low, high = noise.around(value)
     higher_is_better = threshold.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
     beyond_doubt = high < gate.limit if higher_is_better else low > gate.limit
     told = f" Of chance, {noise.confidence:.0%} lies between {low:+.4f} and {high:+.4f} ({noise.rows:,} paired rows)"

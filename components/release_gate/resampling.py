@@ -22,6 +22,10 @@ class Noise:
     rows: int
     confidence: float
 
+    def around(self, value: float) -> tuple[float, float]:
+        """Between which two values it lies but for chance."""
+        return value - self.low, value + self.high
+
 
 def metrics_of(truth: Sequence[Any], answers: Answers, weights: np.ndarray) -> dict[str, np.ndarray]:
     """The metrics that `components.evaluator` describes, by the same names.

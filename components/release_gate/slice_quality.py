@@ -1,5 +1,6 @@
 """Limits of metrics that each slice of the test split must keep, beyond what chance does to so few rows."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def slice_gates(
     values: Mapping[str, Mapping[str, Noise]],
     changes: Mapping[str, Mapping[str, Noise]],
     limits: Mapping[str, SliceLimits],
-    live_version: int,
+    baseline: str | None,
 ) -> list[Gate]:
     """Makes the gates `metric/<name>/slices` and `metric/<name>/slices/vs_live`; the worst slice counts.
 
@@ -39,7 +40,7 @@ def slice_gates(
         values: slice → metric → what chance does to its value.
         changes: the same of its change against the live version.
         limits: metric → what it may be.
-        live_version: 0: nothing is live, and changes are not judged.
+        baseline: what the live version is called; None: nothing is live, and changes are not judged.
     """
     gates = []
     for metric, limit in limits.items():
@@ -52,14 +53,14 @@ def slice_gates(
                                  at_least, ".4f") for name in large]  # fmt: skip
                 gates.append(_gate(f"metric/{metric}/slices", metric, judged, bound, at_least, few, limit))
         bound, at_least = (-limit.max_drop, True) if limit.max_drop is not None else (limit.max_rise, False)
-        if bound is not None and live_version:
+        if bound is not None and baseline:
             judged = []
             for name in large:
                 pair = ours[name].get(metric), theirs.get(name, {}).get(metric)
                 change = None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
                 noise = changes.get(name, {}).get(metric)
                 judged.append(_judge(name, rows[name], change, noise, bound, at_least, "+.4f"))
-            what = f"The change of {metric} against version {live_version}"
+            what = f"The change of {metric} against {baseline}"
             gates.append(_gate(f"metric/{metric}/slices/vs_live", what, judged, bound, at_least, few, limit))
     return gates
 
@@ -77,7 +78,7 @@ def _judge(
     told = f"{name}: {value:{form}} ({rows:,.0f} rows)"
     if noise is None:
         return Judged(name, value, margin, margin < 0, told)
-    low, high = value - noise.low, value + noise.high
+    low, high = noise.around(value)
     told += f", of chance {noise.confidence:.0%} lies between {low:{form}} and {high:{form}}"
     return Judged(name, value, margin, (high < bound) if at_least else (low > bound), told)
 
@@ -98,7 +99,7 @@ def _gate(
     return Gate(
         name,
         not failed,
-        None if value != value else value,
+        None if math.isnan(value) else value,
         bound,
         why,
         limit.severity if sure or not failed else "warn",

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.spec import LABEL_TYPES, AnyHead
 from pipeline.config import PipelineConfig
@@ -11,6 +11,9 @@ from pipeline.history import Run, property_of
 from pipeline.report.distributions import distribution_facts, read_statistics
 from pipeline.report.facts import DataFact, SplitFact
 from pipeline.report.sources import hashes
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 
 NUMBERS = ("min", "mean", "median", "max", "std_dev")
 
@@ -25,6 +28,7 @@ def data_fact(run: Run, config: PipelineConfig, serving_dir: Path, live_version:
         int(property_of(examples, f"rows_{name}") or 0) for name in ("read", "used", "quarantined")
     )
     rows_by_split = _json(examples, "rows_by_split", {})
+    statistics = {split: read_statistics(run, split) for split in rows_by_split}
     files, fingerprint = _json(examples, "source_files", []), str(property_of(examples, "input_fingerprint") or "")
     return DataFact(
         source_files=files,
@@ -38,8 +42,8 @@ def data_fact(run: Run, config: PipelineConfig, serving_dir: Path, live_version:
         quarantined_by_reason=_json(examples, "quarantined_by_reason", {}),
         first_quarantined=_json(examples, "first_quarantined", []),
         quarantine_file=str(property_of(examples, "quarantine_file") or ""),
-        splits=[_split(name, rows, run, config.heads) for name, rows in rows_by_split.items()],
-        distributions=distribution_facts(run, list(rows_by_split), config, serving_dir, live_version),
+        splits=[_split(name, rows, statistics[name], config.heads) for name, rows in rows_by_split.items()],
+        distributions=distribution_facts(run, statistics, config, serving_dir, live_version),
     )
 
 
@@ -48,10 +52,9 @@ def _json(artifact: Any, name: str, default: Any) -> Any:
     return json.loads(text) if text else default
 
 
-def _split(name: str, rows: int, run: Run, heads: Mapping[str, AnyHead]) -> SplitFact:
+def _split(name: str, rows: int, found: "Statistics | None", heads: Mapping[str, AnyHead]) -> SplitFact:
     from components.schema_gen.schema import value_counts
 
-    found = read_statistics(run, name)
     statistics = {each.path.step[0]: each for each in found.datasets[0].features} if found is not None else {}
     classes, numbers = {}, {}
     for head, options in heads.items():

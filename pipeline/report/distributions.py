@@ -18,29 +18,31 @@ MOST_VALUES = 8
 
 
 def distribution_facts(
-    run: Run, splits: list[str], config: PipelineConfig, serving_dir: Path, live_version: int
+    run: Run,
+    splits: "Mapping[str, Statistics | None]",
+    config: PipelineConfig,
+    serving_dir: Path,
+    live_version: int,
 ) -> list[DistributionFact]:
     """One of each label, number, category and text that StatisticsGen or DataGate came to look at.
 
     Args:
         run: that they belong to.
-        splits: in the order in which they are shown, train first.
+        splits: split → its statistics, in the order in which they are shown, train first.
         config: says what features and labels are.
         serving_dir: where the live version may lie still.
         live_version: 0 where nothing was live.
     """
     live = {f"live version {live_version}": live_version} if live_version else {}
-    statistics = {split: read_statistics(run, split) for split in splits}
-    statistics |= {name: _read(statistics_file(serving_dir, version, "train")) for name, version in live.items()}
+    of_live = {name: _read(statistics_file(serving_dir, version, "train")) for name, version in live.items()}
+    statistics = {name: each for name, each in {**splits, **of_live}.items() if each is not None}
     gate = run.steps.get("DataGate")
     blessing = gate.output("blessing") if gate else None
     profiles = {"train": Path(blessing.uri, TEXT_PROFILE_FILE)} if blessing is not None else {}
     profiles |= {name: text_profile(serving_dir, version) for name, version in live.items()}
     kinds = {name: LABEL_TYPES[head.type] for name, head in config.heads.items()}
     kinds |= {name: feature.type for name, feature in config.features.items() if feature.type != "passthrough"}
-    numbers = _numbers({name: each for name, each in statistics.items() if each is not None})
-    values = _values({name: each for name, each in statistics.items() if each is not None})
-    found = {"text": _texts(profiles), "number": numbers}
+    found, values = {"text": _texts(profiles), "number": _numbers(statistics)}, _values(statistics)
     return [made for name, kind in kinds.items() if (made := found.get(kind, values).get(name)) is not None]
 
 

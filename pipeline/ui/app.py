@@ -10,8 +10,9 @@ from aiohttp import web
 from markupsafe import Markup
 
 from components.pusher.versions import read_release, version_dirs
-from deploy.serving.rollout import STABLE, RolloutError
+from deploy.serving.rollout import RolloutError
 from pipeline.history import History, Run
+from pipeline.release import live_among
 from pipeline.report.page import template_environment
 from pipeline.report.plots import over_time
 from pipeline.report.write import PAGE
@@ -58,19 +59,8 @@ def make_app(
             labelled = labels()
         except RolloutError as error:
             labelled, fault = {}, str(error)
-        versions = _versions(workspace.serving(pipeline), labelled, states)
-        for version in versions:
-            version["has_report"] = (workspace.reports / version["run"] / PAGE).is_file()
-        return page(
-            "runs.html",
-            runs=rows,
-            names=names,
-            metric=metric,
-            chart=chart,
-            versions=versions,
-            server=server,
-            fault=fault,
-        )
+        versions = _versions(workspace, pipeline, labelled, states)
+        return page("runs.html", runs=rows, names=names, metric=metric, chart=chart, versions=versions, fault=fault)
 
     async def show_report(request: web.Request) -> web.StreamResponse:
         path = (workspace.reports / request.match_info["run"] / PAGE).resolve()
@@ -111,17 +101,24 @@ def _row(run: Run, metric: str, workspace: Workspace) -> dict[str, Any]:
         "value": run.metrics.get(metric),
         "seconds": sum(step.seconds for step in run.steps.values()),
         "closed": [gate.name for gate in run.gates if not gate.passed],
-        "has_report": (workspace.reports / run.run_id / PAGE).is_file(),
+        "has_report": _has_report(workspace, run.run_id),
     }
 
 
-def _versions(serving_dir: Path, labels: Mapping[str, int], states: Mapping[int, str]) -> list[dict[str, Any]]:
+def _has_report(workspace: Workspace, run_id: str) -> bool:
+    return (workspace.reports / run_id / PAGE).is_file()
+
+
+def _versions(
+    workspace: Workspace, pipeline: str, labels: Mapping[str, int], states: Mapping[int, str]
+) -> list[dict[str, Any]]:
     """What lies on disk or in the server, the newest first."""
-    pushed = version_dirs(serving_dir)
-    live = labels.get(STABLE, max(pushed, default=None))
+    serving_dir = workspace.serving(pipeline)
+    pushed, live = version_dirs(serving_dir), live_among(labels, serving_dir)
     found = []
     for version in sorted({*pushed, *states}, reverse=True):
         release = read_release(serving_dir, version)
+        run = release.get("run_id", "")
         found.append(
             {
                 "version": version,
@@ -129,7 +126,8 @@ def _versions(serving_dir: Path, labels: Mapping[str, int], states: Mapping[int,
                 "labels": sorted(label for label, own in labels.items() if own == version),
                 "state": states.get(version, ""),
                 "pushed": release.get("created", ""),
-                "run": release.get("run_id", ""),
+                "run": run,
+                "has_report": _has_report(workspace, run),
                 "content": release.get("content_hash", "").removeprefix("sha256:")[:12],
             }
         )

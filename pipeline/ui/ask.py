@@ -40,7 +40,7 @@ class Asking:
                 row = {name: _value(name, kind, given.get(name, "")) for name, kind in facts["fields"].items()}
                 facts["answers"] = [await self._ask(version, row) for version in facts["wanted"]]
         except PredictionError as error:
-            facts["fault"] = f"{self._server} did not answer for model {self._model_name}: {error}"
+            facts["fault"] = self._told(error)
         except ValueError as error:
             facts["fault"] = str(error)
         return self._page("ask.html", **{"fault": "", "wanted": [], **facts})
@@ -51,7 +51,10 @@ class Asking:
             async with self._client() as client:
                 return await client.versions(), ""
         except PredictionError as error:
-            return {}, f"{self._server} did not answer for model {self._model_name}: {error}"
+            return {}, self._told(error)
+
+    def _told(self, error: PredictionError) -> str:
+        return f"{self._server} did not answer for model {self._model_name}: {error}"
 
     def _client(self, version: int | None = None) -> AsyncPredictionClient:
         return AsyncPredictionClient(

@@ -20,7 +20,7 @@ def noise(spread):
     return {name: {"accuracy": Noise(spread, spread, 60, 0.95)} for name in ROWS}
 
 
-def judged(ours, theirs=None, spread=None, live=3, **limits):
+def judged(ours, theirs=None, spread=None, live="version 3", **limits):
     known = {} if spread is None else noise(spread)
     return slice_gates(ours, theirs or {}, known, known, {"accuracy": SliceLimits(**limits)}, live)
 
@@ -49,7 +49,7 @@ def test_a_slice_beyond_doubt_stands_before_one_that_may_be_chance():
         "shop=north": {"accuracy": Noise(0.01, 0.01, 60, 0.95)},
         "shop=south": {"accuracy": Noise(0.3, 0.3, 9, 0.95)},
     }
-    (gate,) = slice_gates(metrics(0.78, 0.6), {}, known, {}, {"accuracy": SliceLimits(min=0.8)}, 0)
+    (gate,) = slice_gates(metrics(0.78, 0.6), {}, known, {}, {"accuracy": SliceLimits(min=0.8)}, None)
     assert gate.blocks
     assert gate.value == 0.78
     assert [row.split(":")[0] for row in gate.rows] == ["shop=north", "shop=south"]
@@ -67,7 +67,7 @@ def test_a_slice_may_not_fall_below_the_live_version(before, passed):
 
 
 def test_without_a_live_version_no_change_is_judged_and_without_large_slices_nothing():
-    assert judged(metrics(0.9, 0.1), live=0, max_drop=0.1) == []
+    assert judged(metrics(0.9, 0.1), live=None, max_drop=0.1) == []
     (gate,) = judged(metrics(0.9, 0.1), min=0.5, min_rows=201)
     assert gate.passed
     assert gate.why == "No slice has 201 rows, so none is judged by itself."
