@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import sysconfig
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -151,9 +152,8 @@ def test_the_bill_of_materials_names_every_package_that_is_installed(tmp_path):
     bill = json.loads((tmp_path / "sbom.cdx.json").read_text(encoding="utf-8"))
     assert bill["bomFormat"] == "CycloneDX"
     listed = {each["name"].lower().replace("_", "-").replace(".", "-"): each for each in bill["components"]}
-    installed = {
-        each.metadata["Name"].lower().replace("_", "-").replace(".", "-"): each.version for each in distributions()
-    }
+    here = distributions(path=[sysconfig.get_path("purelib")])  # not what setuptools adds to the path of a process
+    installed = {each.metadata["Name"].lower().replace("_", "-").replace(".", "-"): each.version for each in here}
     assert {name: each["version"] for name, each in listed.items()} == installed
     assert listed["tfx"]["purl"] == f"pkg:pypi/tfx@{installed['tfx']}"
     assert [each["license"].get("id") for each in listed["attention-pipeline"]["licenses"]] == ["Apache-2.0"]
