@@ -10,8 +10,9 @@ processors with the server: "client CPU" is what it took of them. "CPU ms" are m
 "gRPC alone" answers the same requests with one recorded answer, without reading them: what is above it and the bare
 call is this server's own work. "bare, as batched" is the signature called in process, in batches of the mean size that
 the batching server formed, by as many threads as it has for batches; "of bare" compares rows per second with that.
-"bare, row by row" has as many threads and one row a call: what batching gains there is what the processor allows. What
-the server adds itself is also told in processor time per row, which does not blame it for the clients' share.
+"bare, row by row" is one row a call by as many threads as there are processors and clients: a server that does not
+batch can use them all, so what batches gain over that is all that the processors allow. What the server adds itself is
+also told in processor time per row, which does not blame it for the clients' share.
 
 `--peer` is the interpreter of an environment of its own, of this Python's version, that holds torch, transformers,
 fastapi, uvicorn, onnxruntime, onnx and tf2onnx. ONNX Runtime gets the trained network alone, without the word pieces,
@@ -134,7 +135,8 @@ def load(url: str, requests: Path, clients: int, seconds: float, pid: int) -> di
 
 def bare(arguments: argparse.Namespace, loads: list[tuple[int, int]]) -> list[dict[str, Any]]:
     """The signature in a process of its own: by the batches of the server, and one row at a time."""
-    loads = [*loads, *((threads, 1) for threads, _ in loads)]
+    processors = len(os.sched_getaffinity(0))
+    loads = [*loads, *((min(clients, processors), 1) for clients in arguments.clients)]
     command = [sys.executable, "-m", "benchmarks.serving_bare", "call", str(arguments.base_path)]
     command += [",".join(f"{threads}x{size}" for threads, size in loads), str(arguments.seconds)]
     told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout)
@@ -249,7 +251,7 @@ def show(found: list[dict[str, Any]]) -> None:
         console.print(
             f"{clients} clients: the server adds {own:.3f} ms of processor time a row, {own / limit['cpu']:.1%} of the "
             f"bare call's, and gRPC alone takes {grpc:.3f}; batching gives {gain:.2f} times the rows, "
-            f"and {bare_gain:.2f} times to the bare call.",
+            f"and {bare_gain:.2f} times to the bare call, which is what the processors allow.",
             soft_wrap=True,
         )
 
