@@ -38,15 +38,14 @@ def row_bytes(feeds: Feeds, rows: int) -> int:
     """
     if rows == 0:
         return 0
-    lengths = [0] * rows
+    lengths, width = [0] * rows, 0
     for array in feeds.values():
         if element_type_of(array) is STRING:
             for row, values in enumerate(array.reshape(rows, -1).tolist()):
-                lengths[row] += sum(len(value) for value in values)
+                lengths[row] += sum(map(len, values))
         else:
-            width = array.nbytes // rows
-            lengths = [length + width for length in lengths]
-    return max(lengths)
+            width += array.nbytes // rows
+    return max(lengths) + width
 
 
 def merge(tasks: Sequence[Feeds], allowed_batch_sizes: Sequence[int], pad_variable_length: bool) -> dict[str, Array]:

@@ -43,10 +43,10 @@ class _Task:
     deadline: float | None
     enqueued: float
     answer: asyncio.Future[list[Array]]
+    length: float = field(init=False)
 
-    @property
-    def length(self) -> float:
-        return math.log(max(self.row_bytes, SHORT_ROW_BYTES))
+    def __post_init__(self) -> None:
+        self.length = math.log(max(self.row_bytes, SHORT_ROW_BYTES))
 
 
 @dataclass(eq=False)

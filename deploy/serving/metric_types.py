@@ -74,7 +74,9 @@ class Histogram:
         """Adds several; those that are no number are left out."""
         key = tuple(labels.items())
         with self._lock:
-            counts = self._counts.setdefault(key, [0] * (len(self._buckets) + 1))
+            counts = self._counts.get(key)
+            if counts is None:
+                counts = self._counts[key] = [0] * (len(self._buckets) + 1)
             for value in values:
                 if math.isfinite(value):
                     counts[bisect_left(self._buckets, value)] += 1

@@ -4,6 +4,7 @@ Reading follows `Tensor::FromProto` of TensorFlow's C++ (packed content, or type
 repeated, or none for zeros), writing follows `Tensor::AsProtoField`. Any message with TensorProto's fields will do.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -33,11 +34,16 @@ class ElementType(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        if self.name == "bfloat16":
-            import ml_dtypes  # numpy has no bfloat16 of its own; only models that use it pay for the import
+        return _dtype(self.numpy_name)
 
-            return np.dtype(ml_dtypes.bfloat16)
-        return np.dtype(self.numpy_name)
+
+@functools.cache
+def _dtype(numpy_name: str) -> np.dtype[Any]:
+    if numpy_name == "bfloat16":
+        import ml_dtypes  # numpy has no bfloat16 of its own; only models that use it pay for the import
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(numpy_name)
 
 
 _TYPES = (
@@ -69,11 +75,16 @@ def element_type_of(array: Array) -> ElementType:
     Raises:
         ValueError: TensorFlow has no such type.
     """
-    if array.dtype.kind in "OSU":
+    return _element_type(array.dtype)
+
+
+@functools.lru_cache(maxsize=256)  # numpy spells out a type's name each time; `S5` and `S6` are types of their own
+def _element_type(dtype: np.dtype[Any]) -> ElementType:
+    if dtype.kind in "OSU":
         return STRING
-    element_type = _BY_NUMPY_NAME.get(array.dtype.name)
+    element_type = _BY_NUMPY_NAME.get(dtype.name)
     if element_type is None:
-        raise ValueError(f"A tensor cannot hold numpy type {array.dtype.name}.")
+        raise ValueError(f"A tensor cannot hold numpy type {dtype.name}.")
     return element_type
 
 
@@ -119,7 +130,10 @@ def fill_proto(array: Array, proto: Any) -> None:
     values = getattr(proto, element_type.field)
     flat = array.reshape(-1)
     if element_type is STRING:
-        values.extend(value if isinstance(value, bytes) else str(value).encode() for value in flat.tolist())
+        texts = flat.tolist()
+        if set(map(type, texts)) - {bytes}:
+            texts = [value if isinstance(value, bytes) else str(value).encode() for value in texts]
+        values.extend(texts)
     elif element_type.field == "half_val":
         values.extend(flat.view(np.uint16).tolist())
     elif array.dtype.kind == "c":
@@ -132,8 +146,8 @@ def fill_proto(array: Array, proto: Any) -> None:
 def _shape_of(proto: Any) -> tuple[int, ...]:
     if proto.unknown_rank:
         raise ValueError("The shape has no rank.")
-    shape = tuple(dim.size for dim in proto.dim)
-    if len(shape) > MAX_RANK or any(length < 0 for length in shape):
+    shape = tuple([dim.size for dim in proto.dim])
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0:
         raise ValueError(f"Shape {list(shape)} is none.")
     return shape
 
