@@ -33,6 +33,7 @@ from models.spec import (
 from pipeline.beam.options import AnyBeam, AutoBeam
 from pipeline.config_faults import describe
 from pipeline.config_groups import (
+    ArtifactsConfig,
     DataConfig,
     EvaluationConfig,
     MetadataConfig,
@@ -55,6 +56,10 @@ class ConfigError(ValueError):
 
 class MetadataError(RuntimeError):
     """The database that `metadata` names cannot be used; the message says which one and why."""
+
+
+class ArtifactStoreError(RuntimeError):
+    """The object store that `artifacts.store` names cannot be used, or holds something else; the message says why."""
 
 
 class PipelineConfig(Options):
@@ -80,6 +85,7 @@ class PipelineConfig(Options):
     serving: ServingConfig = ServingConfig()
     beam: AnyBeam = AutoBeam()
     metadata: MetadataConfig = MetadataConfig()
+    artifacts: ArtifactsConfig = ArtifactsConfig()
     schedule: ScheduleOptions = ScheduleOptions()
     kubeflow: KubeflowConfig = KubeflowConfig()
     notify: NotifyOptions = NotifyOptions()

@@ -1,5 +1,6 @@
 """The groups of a config file, one class each; `pipeline.config` puts them together."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -118,3 +119,20 @@ class MetadataConfig(Options):
     database: str = "attention"
     user: str = ""
     password_variable: str = Field("METADATA_PASSWORD", description="Environment variable that holds the password.")
+
+
+class ArtifactsConfig(Options):
+    """Of runs on this machine; Kubeflow has its own object store."""
+
+    store: str | None = Field(
+        None,
+        description="gs:// or s3:// folder that keeps a copy of every artifact; what the workspace lacks is fetched. "
+        "s3:// needs the extra `s3`. Credentials come from the environment.",
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _is_address(cls, store: str | None) -> str | None:
+        if store is not None and not re.fullmatch(r"(gs|s3)://[^/@\s]+(/\S*)?", store):
+            raise ValueError("must be gs://BUCKET/FOLDER or s3://BUCKET/FOLDER")
+        return store

@@ -232,8 +232,8 @@ class History:
         context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
         return self._run(context).steps.get(node) if context else None
 
-    def outputs(self, names: Mapping[str, str]) -> Iterator[str]:
-        """Where the outputs of some nodes lie, those of the newest run first, each once.
+    def artifacts(self, names: Mapping[str, str]) -> Iterator[mlmd.Artifact]:
+        """The outputs of some nodes, those of the newest run first, each once.
 
         Args:
             names: node → its output.
@@ -245,7 +245,7 @@ class History:
             for artifact in filter(None, (step.output(names[step.node]) for step in done)):
                 if artifact.uri not in seen:
                     seen.add(artifact.uri)
-                    yield artifact.uri
+                    yield artifact
 
     def record_config(self, run_id: str, uri: str) -> None:
         """Makes the resolved config an artifact of the run, once."""

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from ml_metadata.errors import StatusError
@@ -14,6 +15,7 @@ from tfx.orchestration import metadata
 from components.example_gen.errors import InputDataError
 from components.pusher.versions import read_release, version_dirs
 from pipeline import release
+from pipeline.artifact_store import ArtifactStore
 from pipeline.beam.workers import watched_workers
 from pipeline.config import ConfigError, MetadataError, PipelineConfig
 from pipeline.console import PROGRESS_LOGGER, RunConsole
@@ -74,6 +76,9 @@ def run(
     labelled = set(release.labelled_versions(config, workspace).values())
     history = History(connection, config.name)
     _check_owner(history, config, workspace)
+    store = ArtifactStore(config.artifacts.store, workspace.artifacts) if config.artifacts.store else None
+    if store is not None:  # what is read of earlier runs
+        store.restore(history.artifacts({"DataGate": "blessing", "ReleaseGate": "blessing", **found.OUTPUTS}))
     tuned_uri = ""
     if config.tune is not None and not tune:
         tuned_uri, line = found.newest(history, config.tune)
@@ -117,8 +122,13 @@ def run(
                 raise _failure(error, node.node_info.id, run_id, history, console) from error
             else:
                 history.record_config(run_id, str(config_file))
-            if _closes_gate(console, history.step(run_id, node.node_info.id), time.monotonic() - started):
+            step = history.step(run_id, node.node_info.id)
+            if store is not None and step is not None:
+                store.settle(chain.from_iterable(step.outputs.values()))
+            if _closes_gate(console, step, time.monotonic() - started):
                 break
+    if store is not None:
+        console.say(f"[dim]artifacts: {escape(store.told())}[/]")
     return history.run(run_id)
 
 

@@ -19,7 +19,7 @@ from components.example_gen.errors import InputDataError
 from deploy.serving.model_config_file import RolloutError
 from pipeline import extras, run_end
 from pipeline.beam import checks as beam_checks
-from pipeline.config import ConfigError, MetadataError, PipelineConfig
+from pipeline.config import ArtifactStoreError, ConfigError, MetadataError, PipelineConfig
 from pipeline.console import RunConsole, noise_to
 from pipeline.history import History, HistoryError, connection_config
 from pipeline.track.record import missing_packages
@@ -138,6 +138,8 @@ def _run(
             result["exit_code"] = EXIT_USAGE
     except InputDataError as error:
         result = _nothing(str(error)) | {"exit_code": EXIT_USAGE}
+    except ArtifactStoreError as error:
+        result = _recorded(config, workspace, run_id) | {"verdict": "failed", "why": str(error)}
     except (RolloutError, MetadataError) as error:
         result = _nothing(str(error))
     except ConfigError as error:
