@@ -1,9 +1,10 @@
 """A copy of every artifact in an object store, so that a run goes on where their folder was lost or cleared.
 
 Steps read and write files of this machine, as they do under Kubeflow's launcher. What a step wrote is copied to the
-store before the next step begins, at the address that it has in the workspace; what the workspace lacks is fetched. A
-manifest, written last, says that an artifact is whole. Files go through Beam's file systems, which take credentials
-from the environment alone.
+store before the next step begins, at the address that it has in the workspace; what a run may take from earlier ones
+is fetched before its first step (TFX makes again what it does not find). A manifest, written last, says that an
+artifact is whole. Files go through Beam's file systems, which take credentials from the environment alone, and try for
+minutes.
 """
 
 import hashlib
@@ -71,25 +72,18 @@ class ArtifactStore:
                 if manifest is not None:
                     self._fetch(path, address, manifest)
 
-    def settle(self, artifacts: Iterable[Artifact]) -> None:
-        """Sees to it that artifacts are whole in both places.
+    def keep(self, artifacts: Iterable[Artifact]) -> None:
+        """Copies what the store has no whole copy of.
 
         Args:
-            artifacts: as `restore` takes them.
+            artifacts: as `restore` takes them; they are here.
 
         Raises:
-            ArtifactStoreError: the store cannot be read or written, or an artifact is in neither place.
+            ArtifactStoreError: the store cannot be read or written.
         """
         for artifact, path, address in self._places(artifacts):
-            manifest = self._manifest(address, artifact)
-            if path.exists() and manifest is None:
+            if self._manifest(address, artifact) is None:
                 self._copy(path, address, artifact)
-            elif not path.exists() and manifest is None:
-                raise ArtifactStoreError(
-                    f"{path} is gone, and {address} holds no copy of it: run with --no-cache to make it again."
-                )
-            elif not path.exists():
-                self._fetch(path, address, manifest)
 
     def told(self) -> str:
         """What was done, for people."""

@@ -232,6 +232,16 @@ class History:
         context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
         return self._run(context).steps.get(node) if context else None
 
+    def newest_outputs(self) -> Iterator[mlmd.Artifact]:
+        """All outputs of each node, from the newest run in which it ended well."""
+        nodes = set()
+        for context in self._newest_first():
+            for step in self._run(context).steps.values():
+                if step.state in ("ran", "cached") and step.node not in nodes:
+                    nodes.add(step.node)
+                    for artifacts in step.outputs.values():
+                        yield from artifacts
+
     def artifacts(self, names: Mapping[str, str]) -> Iterator[mlmd.Artifact]:
         """The outputs of some nodes, those of the newest run first, each once.
 

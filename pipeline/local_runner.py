@@ -77,8 +77,9 @@ def run(
     history = History(connection, config.name)
     _check_owner(history, config, workspace)
     store = ArtifactStore(config.artifacts.store, workspace.artifacts) if config.artifacts.store else None
-    if store is not None:  # what is read of earlier runs
-        store.restore(history.artifacts({"DataGate": "blessing", "ReleaseGate": "blessing", **found.OUTPUTS}))
+    if store is not None:
+        read_of_all = {"DataGate": "blessing", "ReleaseGate": "blessing", **found.OUTPUTS}
+        store.restore(chain(history.newest_outputs(), history.artifacts(read_of_all)))
     tuned_uri = ""
     if config.tune is not None and not tune:
         tuned_uri, line = found.newest(history, config.tune)
@@ -124,7 +125,7 @@ def run(
                 history.record_config(run_id, str(config_file))
             step = history.step(run_id, node.node_info.id)
             if store is not None and step is not None:
-                store.settle(chain.from_iterable(step.outputs.values()))
+                store.keep(chain.from_iterable(step.outputs.values()))
             if _closes_gate(console, step, time.monotonic() - started):
                 break
     if store is not None:

@@ -1,4 +1,4 @@
-"""Object stores on the loopback: servers that speak the APIs of S3 and Google Cloud Storage, and credentials for them."""
+"""Object stores on the loopback: servers of S3 and of Google Cloud Storage, and credentials for them."""
 
 import contextlib
 import http.server

@@ -1,3 +1,4 @@
+import gc
 import gzip
 import json
 import shutil
@@ -53,7 +54,7 @@ def test_what_is_lost_comes_back_byte_by_byte(address, folder, artifact):
     path = folder / "Trainer" / "model" / "7"
     before = contents(path)
     store = ArtifactStore(address, folder)
-    store.settle([artifact])
+    store.keep([artifact])
     size = sum(len(content or b"") for content in before.values())
     assert (store.copied_bytes, store.fetched_bytes) == (size, 0)
     objects = listed(address)
@@ -63,38 +64,37 @@ def test_what_is_lost_comes_back_byte_by_byte(address, folder, artifact):
     )
 
     again = ArtifactStore(address + "/", folder)
-    again.settle([artifact])
+    again.keep([artifact])
     assert (again.copied_bytes, again.fetched_bytes) == (0, 0)
     assert listed(address) == objects
 
-    for bring_back in (again.settle, again.restore):
-        shutil.rmtree(folder)
-        bring_back([artifact])
-        assert contents(path) == before
-        assert [each.name for each in path.parent.iterdir()] == ["7"]
-    assert again.fetched_bytes == 2 * size
-    assert again.told() == f"0.0 MiB copied to {address}, {2 * size / 2**20:.1f} MiB fetched from there"
+    again.restore([artifact])
+    assert again.fetched_bytes == 0
+    shutil.rmtree(folder)
+    again.restore([artifact])
+    assert contents(path) == before
+    assert [each.name for each in path.parent.iterdir()] == ["7"]
+    assert again.fetched_bytes == size
+    assert again.told() == f"0.0 MiB copied to {address}, {size / 2**20:.1f} MiB fetched from there"
 
 
 def test_a_copy_that_was_broken_off_is_none(address, folder, artifact):
     """As after kill -9 before the manifest was written."""
     store = ArtifactStore(address, folder)
-    store.settle([artifact])
+    store.keep([artifact])
     FileSystems.delete([f"{address}/Trainer/model/7/manifest.json", f"{address}/Trainer/model/7/saved_model.pb"])
     kept = folder.with_name("elsewhere")
     folder.rename(kept)
     store.restore([artifact])
     assert not folder.exists()
-    with pytest.raises(ArtifactStoreError, match=r"7 is gone, and .*/Trainer/model/7 holds no copy .* --no-cache"):
-        store.settle([artifact])
     kept.rename(folder)
-    store.settle([artifact])
+    store.keep([artifact])
     assert f"{address}/Trainer/model/7/saved_model.pb" in listed(address)
 
 
 def test_a_fetch_that_is_broken_off_leaves_nothing(address, folder, artifact, monkeypatch):
     store = ArtifactStore(address, folder)
-    store.settle([artifact])
+    store.keep([artifact])
     shutil.rmtree(folder)
     with monkeypatch.context() as patch:
         patch.setattr(artifact_store, "_download", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -105,7 +105,7 @@ def test_a_fetch_that_is_broken_off_leaves_nothing(address, folder, artifact, mo
 
 def test_an_object_that_changed_is_refused(address, folder, artifact):
     store = ArtifactStore(address, folder)
-    store.settle([artifact])
+    store.keep([artifact])
     with FileSystems.create(f"{address}/Trainer/model/7/saved_model.pb") as file:
         file.write(b"something else")
     shutil.rmtree(folder)
@@ -118,27 +118,28 @@ def test_an_object_that_changed_is_refused(address, folder, artifact):
 def test_another_databases_artifact_is_left_alone(address, folder, artifact):
     """Numbers begin at 1 in each database."""
     store = ArtifactStore(address, folder)
-    store.settle([artifact])
+    store.keep([artifact])
     artifact.create_time_since_epoch += 1
     before = listed(address)
     with pytest.raises(ArtifactStoreError, match=r"7 holds an artifact of another database: give this pipeline a fol"):
-        store.settle([artifact])
+        store.keep([artifact])
     assert listed(address) == before
 
 
 def test_what_lies_elsewhere_is_passed_over(address, folder, artifact, tmp_path):
     artifact.uri = str(tmp_path / "config.yaml")
     store = ArtifactStore(address, folder)
-    store.settle([artifact])
+    store.keep([artifact])
     store.restore([artifact])
     assert store.copied_bytes == 0
 
 
-def test_no_bucket_and_no_server_are_one_sentence(address, folder, artifact, monkeypatch):
+def test_a_bucket_that_is_not_there_is_one_sentence(address, folder, artifact):
     scheme = address.partition("://")[0]
     with pytest.raises(ArtifactStoreError, match=rf"^`artifacts.store` {scheme}://other/a cannot be \w+: .+ come from"):
-        ArtifactStore(f"{scheme}://other/a", folder).settle([artifact])
+        ArtifactStore(f"{scheme}://other/a", folder).keep([artifact])
     assert (folder / "Trainer" / "model" / "7" / "saved_model.pb").exists()
+    gc.collect()  # Google's files try once more when they are collected, for minutes if no server is there any more
 
 
 def test_s3_needs_its_extra(monkeypatch, tmp_path):

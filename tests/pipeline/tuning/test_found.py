@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from ml_metadata.proto.metadata_store_pb2 import Artifact
 
 from models.search_space import TuneOptions
 from pipeline.tuning import found
@@ -30,7 +31,7 @@ def history(tmp_path):
         made.insert(0, str(folder))
         return str(folder)
 
-    return SimpleNamespace(outputs=lambda names: made, add=add, made=made)
+    return SimpleNamespace(artifacts=lambda names: [Artifact(uri=uri) for uri in made], add=add, made=made)
 
 
 def test_the_newest_of_the_same_space_counts(history):
