@@ -1,11 +1,15 @@
 """What is wrong with a config, in the config's own words."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from models.spec import LABEL_TYPES
 from pipeline.beam.options import RUNNERS
+
+_SECRET_NAME = re.compile("password|secret|token|credential", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
 
 def describe(fault: Any, settings: Callable[[], Iterable[str]]) -> list[str]:
@@ -29,7 +33,7 @@ def describe(fault: Any, settings: Callable[[], Iterable[str]]) -> list[str]:
         del path[3]
     runner = path.pop(1) if len(path) > 1 and path[0] == "beam" and path[1] in RUNNERS else ""
     where = ".".join(path)
-    told = fault["type"] == "missing" or "Received" in fault["msg"]
+    told = fault["type"] == "missing" or "Received" in fault["msg"] or _SECRET_NAME.search(path[-1])
     received = "" if told else f" Received: {_short(fault['input'])}."
     text = {
         "missing": "is needed and not there",
@@ -54,5 +58,5 @@ def _meant(name: str, settings: Iterable[str]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = _CREDENTIALS.sub("://…@", repr(value))
     return text if len(text) <= 80 else f"{text[:77]}…"

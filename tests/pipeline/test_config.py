@@ -315,3 +315,19 @@ def test_one_part_of_a_searched_range_can_be_set_anew():
     config = parse(override({**SMALL, "tune": {"space": space}}, ["tune.space.train.learning_rate.max=0.1"]))
     (searched,) = config.tune.space.values()
     assert (searched.min, searched.max, searched.scale) == (1e-4, 0.1, "log")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("metadata.password=hunter2", "`metadata.password`: is not a setting that is known here."),
+        ("artifacts.secret_key=hunter2", "`artifacts.secret_key`: is not a setting that is known here."),
+        ("artifacts.store=s3://KEY:hunter2@bucket/a", "s3://BUCKET/FOLDER. Received: 's3://…@bucket/a'."),
+        ("metadata=mysql://root:hunter2@host/db", "Received: 'mysql://…@host/db'."),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(setting, told):
+    with pytest.raises(ConfigError) as caught:
+        parse(override(SMALL, [setting]))
+    assert told in str(caught.value)
+    assert "hunter2" not in str(caught.value)
