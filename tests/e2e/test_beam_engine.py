@@ -36,8 +36,10 @@ def engine(tmp_path):
     """A job service with two workers: its process, its settings as flags, and its log."""
     log = tmp_path / "engine.log"
     command = [sys.executable, beam_engine.__file__, "portable", "--workers", "2"]
-    with log.open("w") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
         facts = json.loads(process.stdout.readline())
         yield process, [f"beam.{name}={value}" for name, value in facts.items()], log
         process.terminate()

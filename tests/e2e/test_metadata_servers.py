@@ -28,15 +28,16 @@ def _password(monkeypatch):
 def server(kind, data):
     """A database server while the block lasts; gives the flags that make a run use it."""
     command = [sys.executable, databases.__file__, kind, "--data", data]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        line = process.stdout.readline()
-        if not line:
-            pytest.fail(f"{kind} cannot be started: {process.stderr.read()}")
-        yield [part for name, value in json.loads(line).items() for part in ("--set", f"metadata.{name}={value}")]
-    finally:
-        process.terminate()
-        assert process.wait(90) == 0, process.stderr.read()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            if not line:
+                pytest.fail(f"{kind} cannot be started: {process.stderr.read()}")
+            yield [part for name, value in json.loads(line).items() for part in ("--set", f"metadata.{name}={value}")]
+        finally:
+            process.terminate()
+            _, told = process.communicate(timeout=90)
+            assert process.returncode == 0, told
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mysql"])
