@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -167,24 +167,26 @@ class ArtifactStore:
 
 
 def _upload(file: Path, address: str) -> str:
-    digest = hashlib.sha256()
     if not file.stat().st_size:  # which Beam cannot write to S3; the manifest says enough
-        return digest.hexdigest()
+        return hashlib.sha256().hexdigest()
     with file.open("rb") as source, _created(address) as target:
-        while chunk := source.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            target.write(chunk)
-    return digest.hexdigest()
+        return _pour(source, target)
 
 
 def _download(address: str, file: Path) -> str:
-    digest = hashlib.sha256()
     with _opened(address) as source, file.open("wb") as target:
-        while chunk := source.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            target.write(chunk)
+        digest = _pour(source, target)
         target.flush()
         os.fsync(target.fileno())
+    return digest
+
+
+def _pour(source: BinaryIO, target: BinaryIO) -> str:
+    """Copies to the end; gives the SHA-256 of what was copied."""
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK_BYTES):
+        digest.update(chunk)
+        target.write(chunk)
     return digest.hexdigest()
 
 

@@ -232,18 +232,24 @@ class History:
         context = self._store.get_context_by_type_and_name(RUN_TYPE, run_id)
         return self._run(context).steps.get(node) if context else None
 
-    def newest_outputs(self) -> Iterator[mlmd.Artifact]:
-        """All outputs of each node, from the newest run in which it ended well."""
+    def newest_outputs(self, of_all: Mapping[str, str]) -> Iterator[mlmd.Artifact]:
+        """All outputs of each node, from the newest run in which it ended well.
+
+        Args:
+            of_all: node → the one of its outputs that is given of the earlier runs, too.
+        """
         nodes = set()
         for context in self._newest_first():
             for step in self._run(context).steps.values():
-                if step.state in ("ran", "cached") and step.node not in nodes:
-                    nodes.add(step.node)
-                    for artifacts in step.outputs.values():
+                if step.state not in ("ran", "cached"):
+                    continue
+                for name, artifacts in step.outputs.items():
+                    if step.node not in nodes or of_all.get(step.node) == name:
                         yield from artifacts
+                nodes.add(step.node)
 
-    def artifacts(self, names: Mapping[str, str]) -> Iterator[mlmd.Artifact]:
-        """The outputs of some nodes, those of the newest run first, each once.
+    def outputs(self, names: Mapping[str, str]) -> Iterator[str]:
+        """Where the outputs of some nodes lie, those of the newest run first, each once.
 
         Args:
             names: node → its output.
@@ -255,7 +261,7 @@ class History:
             for artifact in filter(None, (step.output(names[step.node]) for step in done)):
                 if artifact.uri not in seen:
                     seen.add(artifact.uri)
-                    yield artifact
+                    yield artifact.uri
 
     def record_config(self, run_id: str, uri: str) -> None:
         """Makes the resolved config an artifact of the run, once."""

@@ -78,8 +78,7 @@ def run(
     _check_owner(history, config, workspace)
     store = ArtifactStore(config.artifacts.store, workspace.artifacts) if config.artifacts.store else None
     if store is not None:
-        read_of_all = {"DataGate": "blessing", "ReleaseGate": "blessing", **found.OUTPUTS}
-        store.restore(chain(history.newest_outputs(), history.artifacts(read_of_all)))
+        store.restore(history.newest_outputs({"DataGate": "blessing", "ReleaseGate": "blessing", **found.OUTPUTS}))
     tuned_uri = ""
     if config.tune is not None and not tune:
         tuned_uri, line = found.newest(history, config.tune)

@@ -59,7 +59,7 @@ def newest(history: History, tune: TuneOptions) -> tuple[str, str]:
     """
     space = tune.model_dump(mode="json")["space"]
     others = 0
-    for uri in (artifact.uri for artifact in history.artifacts(OUTPUTS)):
+    for uri in history.outputs(OUTPUTS):
         if not Path(uri, FILE).exists():
             continue
         found = read(uri)

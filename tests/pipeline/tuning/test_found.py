@@ -4,7 +4,6 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from ml_metadata.proto.metadata_store_pb2 import Artifact
 
 from models.search_space import TuneOptions
 from pipeline.tuning import found
@@ -31,7 +30,7 @@ def history(tmp_path):
         made.insert(0, str(folder))
         return str(folder)
 
-    return SimpleNamespace(artifacts=lambda names: [Artifact(uri=uri) for uri in made], add=add, made=made)
+    return SimpleNamespace(outputs=lambda names: made, add=add, made=made)
 
 
 def test_the_newest_of_the_same_space_counts(history):
