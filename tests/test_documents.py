@@ -46,6 +46,22 @@ def test_every_make_target_exists(document, line):
     assert line.split()[1] in targets, document
 
 
+def benchmark_commands():
+    """(document, module, arguments) of every benchmark that a document or a benchmark's own docstring tells of."""
+    places = [ROOT / name for name in DOCUMENTS] + sorted((ROOT / "benchmarks").glob("*.py"))
+    pattern = r"python -m benchmarks\.(\w+)([^`\n#]*)"
+    return [
+        (place.name, *found) for place in places for found in re.findall(pattern, place.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(("document", "module", "arguments"), benchmark_commands())
+def test_every_benchmark_is_there_and_has_the_options_that_are_told(document, module, arguments):
+    code = (ROOT / "benchmarks" / f"{module}.py").read_text(encoding="utf-8")
+    options = set(re.findall(r'add_argument\(\s*"(--\w+)"', code))
+    assert set(re.findall(r"--\w+", arguments)) <= options, document
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_point_to_files_that_are_there(document):
     for target in re.findall(r"\]\(([^)#:]+)\)", text_of(document)):
