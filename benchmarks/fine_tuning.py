@@ -2,6 +2,7 @@
 
     python -m benchmarks.fine_tuning train.csv test.csv --label label --peer PEER/bin/python
     python -m benchmarks.fine_tuning train.csv test.csv --label label --peer PEER/bin/python --epochs 5 --runs 3
+    python -m benchmarks.fine_tuning demo --rows 5000 --epochs 3 --max_len 128 --peer PEER/bin/python
 
 `--peer` is the interpreter of an environment of its own that holds torch, transformers and accelerate. The peer runs
 twice: once with every row padded to `--max_len`, once with the rows of a batch padded to the longest of them. It is
@@ -13,7 +14,6 @@ run`. Only an idle machine gives fair ratios: PyTorch's threads wait for each ot
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,13 +22,14 @@ from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
 
-
+import numpy as np
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality import SPLITS, read_rows
+from benchmarks.quality import DEMO, SPLITS, read_rows
 from models.spec import BertOptions
 from pipeline import assets, config
 
@@ -36,15 +37,15 @@ OURS = "ours"
 PADDINGS = {"max_length": "peer, padded to max_len", "longest": "peer, padded to the batch"}
 """The peer's two runs by what transformers calls their padding."""
 PEER = Path(__file__).with_name("fine_tuning_peer.py")
-Found = dict[str, float]
+Found = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A BERT fine-tuned here and by PyTorch with transformers.")
-    parser.add_argument("train", type=Path, help="CSV with one text column.")
-    parser.add_argument("test", type=Path)
-    parser.add_argument("--label", required=True)
-    parser.add_argument("--text", help="Column of the text; default: the only other one.")
+    parser.add_argument("train", help="A table, or `demo` for the demo's.")
+    parser.add_argument("test", nargs="?", help="Another; default: rows of the first are dealt out.")
+    parser.add_argument("--label", help="Its column.")
+    parser.add_argument("--text", nargs="+", help="Columns of texts; default: the only other one.")
     parser.add_argument("--peer", help="Python of the peer's environment; default: ours alone.")
     parser.add_argument("--padding", nargs="+", choices=PADDINGS, default=list(PADDINGS), help="Of the peer.")
     parser.add_argument("--epochs", type=int, default=1)
@@ -67,17 +68,26 @@ def main() -> None:
 
 def make_config(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The pipeline's config, as YAML would hold it; writes a shorter train table if fewer rows are wanted."""
-    table = pa_csv.read_csv(arguments.train)
-    text = arguments.text or next(name for name in table.column_names if name != arguments.label)
-    train = arguments.train.absolute()
+    source, label, texts = arguments.train, arguments.label, arguments.text
+    if source == DEMO:
+        source, label, texts = "asset:reviews", "Recommended IND", ["Title", "Review Text"]
+    train = Path(assets.resolve(source)).absolute()
+    table = pa_csv.read_csv(train) if train.suffix == ".csv" else pq.read_table(train)
+    texts = texts or [next(name for name in table.column_names if name != label)]
     if arguments.rows:
         step = max(len(table) // arguments.rows, 1)  # tables are often sorted by class
-        train = folder / "train.csv"
-        pa_csv.write_csv(table.take(list(range(0, len(table), step))[: arguments.rows]), train)
+        train = folder / "train.parquet"
+        pq.write_table(table.take(list(range(0, len(table), step))[: arguments.rows]), train)
+    tables: Any = str(train)
+    if arguments.test:
+        tables = {"train": str(train), "test": str(Path(arguments.test).absolute())}
     return {
         "name": "fine_tuning",
-        "data": {"input": {"train": str(train), "test": str(arguments.test.absolute())}, "label": arguments.label},
-        "features": {"text": {"type": "text", "column": text, "max_len": arguments.max_len}},
+        "data": {"input": tables, "label": label, "on_empty_text": "use"},
+        "features": {
+            f"text_{number}": {"type": "text", "column": text, "max_len": arguments.max_len}
+            for number, text in enumerate(texts)
+        },
         "model": {"encoder": "bert"},
         "train": {"epochs": arguments.epochs},
         "evaluation": {"gates": {"accuracy": {"min": 0.0}}},
@@ -102,6 +112,7 @@ def run_ours(raw: dict[str, Any], settings: list[str], place: Path) -> Found:
         "rows_per_second": outcome["rows_per_second"],
         "peak_mib": peak_mib,
         "overhead": sum(seconds.values()) - outcome["seconds"],
+        "curve": [epoch["val_accuracy"] for epoch in outcome["curve"]],
     }
 
 
@@ -112,12 +123,13 @@ def run_peer(
     resolved = config.parse(config.override(raw, settings))
     if not isinstance(resolved.model, BertOptions):
         raise SystemExit("The peer has a BERT alone; leave `model.encoder` as it is.")
-    rows = {split: read_rows(place / "work" / "artifacts", split, ["text"])._asdict() for split in SPLITS}
+    texts = list(raw["features"])
+    rows = {split: read_rows(place / "work" / "artifacts", split, texts)._asdict() for split in SPLITS}
     job = {
         "rows": rows,
         "preset": assets.resolve(resolved.model.preset),
         "train": resolved.train.model_dump(),
-        "max_len": arguments.max_len,
+        "max_len": len(texts) * arguments.max_len,
         "padding": padding,
     }
     file = place / "job.json"
@@ -141,9 +153,18 @@ def run_measured(command: list[str]) -> tuple[str, float]:
 
 
 def show(found: dict[str, list[Found]]) -> None:
-    table = Table("", "accuracy", "training s", "rows/s", "ours is faster by", "peak MiB", "all other steps s")
+    heads = (
+        "accuracy",
+        "training s",
+        "rows/s",
+        "ours is faster by",
+        "peak MiB",
+        "other steps s",
+        "eval accuracy by epoch",
+    )
+    table = Table("", *heads)
     medians = {
-        name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in found.items()
+        name: {key: np.median([run[key] for run in runs], axis=0) for key in runs[0]} for name, runs in found.items()
     }
     for name, median in medians.items():
         table.add_row(
@@ -154,8 +175,9 @@ def show(found: dict[str, list[Found]]) -> None:
             f"{median['seconds'] / medians[OURS]['seconds']:.2f}×",
             f"{median['peak_mib']:,.0f}",
             f"{median['overhead']:.1f}" if "overhead" in median else "",
+            " ".join(f"{value:.3f}" for value in median["curve"]),
         )
-    Console(width=120).print(table)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

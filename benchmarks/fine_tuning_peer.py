@@ -61,14 +61,20 @@ def main() -> None:
         train_dataset=splits["train"],
         eval_dataset=splits["eval"],
         data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=lambda judged: {"accuracy": accuracy(judged)},
     )
     began = time.monotonic()
     trainer.train()
     seconds = time.monotonic() - began
     predicted = trainer.predict(splits["test"])
-    accuracy = float(np.mean(np.argmax(predicted.predictions, axis=1) == predicted.label_ids))
+    curve = [entry["eval_accuracy"] for entry in trainer.state.log_history if "eval_accuracy" in entry]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"accuracy": accuracy, "seconds": seconds, "peak_mib": peak}))
+    print(json.dumps({"accuracy": accuracy(predicted), "seconds": seconds, "peak_mib": peak, "curve": curve}))
+
+
+def accuracy(judged):
+    """Of what `Trainer` predicted."""
+    return float(np.mean(np.argmax(judged.predictions, axis=1) == judged.label_ids))
 
 
 if __name__ == "__main__":
