@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 import keras
+from keras import ops
 
 from models.attention.attention_pooling import AttentionPooling
 from models.encoders.self_attention import self_attention
 from models.labels import Target, type_of
 from models.modalities import modalities_of
 from models.modalities.tokens import Reader, Tokens
-from models.spec import EMBEDDING, BertOptions, ModelSpec, SingleLabelHead, of_head
+from models.spec import EMBEDDING, WORD_LOGITS, BertOptions, ModelSpec, SingleLabelHead, of_head
 
 
 def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets: Mapping[str, Target]) -> keras.Model:
@@ -23,7 +24,8 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
     Returns:
         a functional model. Inputs: the transformed features by name, texts padded with 0. Outputs: `logits` of each
         head, named by `of_head`, float32 `(batch, …)`, and `attention`, float32 `(batch, tokens)`: non-negative, 0 on
-        padding, sum 1 a row; if a head learns similarity also `embedding`, float32 `(batch, embedding_dim)`, length 1.
+        padding, sum 1 a row; if a head learns similarity also `embedding`, float32 `(batch, embedding_dim)`, length 1;
+        if a BERT has a `word_loss_weight` also `word_logits` of each head, as `logits`.
         The tokens of the features follow each other in the config's order; texts that BERT reads together stand where
         the first of them does.
 
@@ -53,6 +55,12 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         for name, head in spec.heads.items()
     }
     outputs = {**logits, "attention": attention}
+    if isinstance(spec.model, BertOptions) and spec.model.word_loss_weight:
+        words = ops.einsum("bt,bth->bh", attention, ops.cast(encoded.before_context, "float32"))
+        for name in spec.heads:
+            size, layer = logits[of_head(name, "logits")].shape[-1], of_head(name, WORD_LOGITS)
+            # It begins at zero: see `AgreeWithWords`.
+            outputs[layer] = keras.layers.Dense(size, kernel_initializer="zeros", dtype="float32", name=layer)(words)
     embedding_head = spec.heads.get(spec.embedding_head)
     if isinstance(embedding_head, SingleLabelHead):
         # Rows begin as near to each other as what is pooled, and without a bias that they could all be drawn to.

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 LABEL_KEY = "label"
 """Name of the head where a config has one label only, and so of the label in every tf.Example of its rows."""
 
+WORD_LOGITS = "word_logits"
+"""Name of the layer and of the output that say what the attended words alone tell; nothing of it is served."""
+
 EMBEDDING = "embedding"
 """Name of the layer and of the output that rows are compared by."""
 
@@ -171,6 +174,12 @@ class BertOptions(Options):
     layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of a layer over that of the one above it.")
     head_rate: float = Field(1.0, gt=0, description="Rate of the weights that no preset brings, over all others' rate.")
     lora_rank: int = Field(0, ge=0, description="Learn low-rank changes of queries and values alone; 0: all weights.")
+    word_loss_weight: float = Field(
+        0.003,
+        ge=0,
+        description="Of a loss by which the attended words, each without its context, shall tell what the network "
+        "tells: attention then falls on words that matter; 0: none.",
+    )
 
 
 AnyModel = Annotated[ModelOptions | BertOptions, Field(discriminator="encoder")]

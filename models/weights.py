@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from models.labels import Target, type_of
 from models.modalities import modalities_of
-from models.spec import ModelSpec, of_head
+from models.spec import WORD_LOGITS, ModelSpec, of_head
 
 _FILE = os.path.join("assets.extra", "network.json")
 
@@ -70,8 +70,9 @@ def named_axes(
         rows = modality.row_names(features, vocabularies)
         axes |= {path: NamedAxis(0, tuple(names)) for path, names in rows.items()}
     for name, head in spec.heads.items():
-        places = type_of(head).class_names(of_head(name, "logits"), targets[name])
-        axes |= {path: NamedAxis(-1, tuple(names)) for path, names in places.items()}
+        for layer in ("logits", WORD_LOGITS):
+            places = type_of(head).class_names(of_head(name, layer), targets[name])
+            axes |= {path: NamedAxis(-1, tuple(names)) for path, names in places.items()}
     return axes
 
 

@@ -41,7 +41,8 @@ class BertReader:
     """A pretrained network.
 
     Attributes:
-        network: token_ids, segment_ids, padding_mask `(batch, tokens)` → float `(batch, tokens, hidden_dim)`.
+        network: token_ids, segment_ids, padding_mask `(batch, tokens)` → `sequence_output`, what the last layer gives,
+            and `embeddings`, what the first one is given: each float `(batch, tokens, hidden_dim)`.
         hidden_dim: size of a token's vector.
         num_layers: that read the tokens one after the other.
         num_segments: how many texts of a row it tells apart.
@@ -96,7 +97,11 @@ def load_reader(options: BertOptions) -> BertReader:
     """
     with _one_sentence(options.preset):
         backbone = keras_hub.models.BertBackbone.from_preset(options.preset)
-    network = keras.Model(backbone.input, backbone.output["sequence_output"], name=_NAME)  # without BERT's own pooling
+    outputs = {  # without BERT's own pooling
+        "sequence_output": backbone.output["sequence_output"],
+        "embeddings": backbone.get_layer("embeddings_layer_norm").output,
+    }
+    network = keras.Model(backbone.input, outputs, name=_NAME)
     weights = network.get_weights()
     network = keras.models.clone_model(network, clone_function=functools.partial(_clone_layer, options=options))
     network.set_weights(weights)
@@ -227,7 +232,10 @@ def _one_sentence(preset: str) -> Iterator[None]:
 
 def join(features: dict[str, Tokens]) -> Tokens:
     """Puts the tokens of all features into one sequence: texts were read by BERT before."""
+    parts = features.values()
+    alone = [part.vectors if part.before_context is None else part.before_context for part in parts]
     return Tokens(
-        ops.concatenate([part.vectors for part in features.values()], axis=1),
-        ops.concatenate([part.padding_mask for part in features.values()], axis=1),
+        ops.concatenate([part.vectors for part in parts], axis=1),
+        ops.concatenate([part.padding_mask for part in parts], axis=1),
+        ops.concatenate(alone, axis=1),
     )

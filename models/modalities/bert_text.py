@@ -94,10 +94,8 @@ def embed(
     reader.check_length(1 + sum(feature.max_len + 1 for feature in features.values()))
     padding_mask = ops.not_equal(tensors[TOKEN_IDS], PAD_ID)
     segment_ids = ops.minimum(tensors[COLUMNS], reader.num_segments - 1)
-    vectors = reader.network(
-        {"token_ids": tensors[TOKEN_IDS], "segment_ids": segment_ids, "padding_mask": padding_mask}
-    )
-    return {next(iter(features)): Tokens(vectors, padding_mask)}
+    read = reader.network({"token_ids": tensors[TOKEN_IDS], "segment_ids": segment_ids, "padding_mask": padding_mask})
+    return {next(iter(features)): Tokens(read["sequence_output"], padding_mask, read["embeddings"])}
 
 
 def row_names(features: Mapping[str, TextFeature], vocabularies: Mapping[str, list[str]]) -> dict[str, list[str]]:

@@ -11,10 +11,12 @@ class Tokens(NamedTuple):
     Attributes:
         vectors: float `(batch, tokens, hidden_dim)`.
         padding_mask: bool `(batch, tokens)`; True marks a real token.
+        before_context: the vectors of the same tokens before they had read each other; None: `vectors` are that.
     """
 
     vectors: keras.KerasTensor
     padding_mask: keras.KerasTensor
+    before_context: keras.KerasTensor | None = None
 
 
 class Reader(Protocol):

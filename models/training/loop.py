@@ -14,6 +14,7 @@ import tensorflow as tf
 from models.input_fn import Split, batches, shuffled_rows, sorted_rows
 from models.labels import Target, type_of
 from models.spec import ModelSpec, SingleLabelHead, TrainOptions, of_head
+from models.training.attended_words import agreeing_with_words
 from models.training.callbacks import KeepState, ReportProgress, StopWithoutLoss
 from models.training.event_log import EventLog
 from models.training.optimizer import make_optimizer
@@ -92,6 +93,7 @@ def train(
     heads = {name: type_of(head) for name, head in spec.heads.items()}
     replicas = strategy.num_replicas_in_sync
     logits = {name: network.get_layer(of_head(name, "logits")).output for name in heads}
+    logits = agreeing_with_words(network, logits, spec)
     model = trained_model(network, logits, spec) if replicas == 1 else ReplicatedModel(network.inputs, logits)
 
     def shares(split: Split, rows: np.ndarray, batch_size: int, first_step: int = 0):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from models.encoders.bigram_embedding import bucket_of
 from models.labels import Target, regression
 from models.modalities.text import BIGRAM_TABLE, WORD_PIECES
-from models.spec import ModelSpec, of_head
+from models.spec import WORD_LOGITS, ModelSpec, of_head
 from models.weights import NamedAxis, SavedWeights, named_axes
 
 _notices = logging.getLogger("attention.progress")
@@ -51,10 +51,13 @@ def take_over(
             taken.append(variable.path)
     _move_pairs(network, saved, axes, texts)
     for name, head in spec.heads.items():
-        before, layer = saved.targets.get(name), network.get_layer(of_head(name, "logits"))
-        if head.type == "regression" and before is not None and layer.kernel.path in taken:
-            kernel, bias = layer.get_weights()
-            layer.set_weights(regression.rescale(kernel, bias, before, targets[name]))
+        before, scoring = saved.targets.get(name), {of_head(name, "logits"), of_head(name, WORD_LOGITS)}
+        if head.type != "regression" or before is None:
+            continue
+        for layer in network.layers:
+            if layer.name in scoring and layer.kernel.path in taken:
+                kernel, bias = layer.get_weights()
+                layer.set_weights(regression.rescale(kernel, bias, before, targets[name]))
     _notices.info(
         "The training starts from the live version: %d of %d weights are taken over%s",
         len(taken),

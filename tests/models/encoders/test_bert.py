@@ -21,7 +21,7 @@ GOLDEN = pathlib.Path(__file__).parent / "golden_minilm.json"
 def read(reader, token_ids, segment_ids, padding=0):
     ids, segments = (np.pad([row], [(0, 0), (0, padding)]) for row in (token_ids, segment_ids))
     inputs = {"token_ids": ids, "segment_ids": segments, "padding_mask": np.arange(ids.shape[1])[None] < len(token_ids)}
-    return np.asarray(reader.network(inputs))[0]
+    return np.asarray(reader.network(inputs)["sequence_output"])[0]
 
 
 def test_loads_the_weights_and_sizes_of_a_preset(bert_preset):

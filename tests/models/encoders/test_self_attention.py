@@ -15,7 +15,7 @@ def encoder():
         {name: Tokens(*pair) for name, pair in inputs.items()},
         ModelOptions(hidden_dim=4, num_heads=2, feedforward_dim=8, num_layers=2),
     )
-    return keras.Model(inputs, list(encoded))
+    return keras.Model(inputs, [encoded.vectors, encoded.padding_mask])
 
 
 def test_joins_the_features_in_their_order(encoder):
