@@ -48,7 +48,9 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         inputs |= tensors
     in_order = {name: tokens[name] for name in spec.inputs if name in tokens}
     encoded = bert.join(in_order) if isinstance(spec.model, BertOptions) else self_attention(in_order, spec.model)
-    pooled, attention = AttentionPooling(name="attention")(encoded.vectors, encoded.padding_mask)
+    # At the low rate of a BERT a query by chance would stay what it is.
+    query = "zeros" if isinstance(spec.model, BertOptions) else "glorot_uniform"
+    pooled, attention = AttentionPooling(query, name="attention")(encoded.vectors, encoded.padding_mask)
     dropped = keras.layers.Dropout(spec.model.dropout, name="head_dropout")(pooled)
     logits = {
         of_head(name, "logits"): type_of(head).score(dropped, of_head(name, "logits"), targets[name])

@@ -175,7 +175,7 @@ class BertOptions(Options):
     head_rate: float = Field(1.0, gt=0, description="Rate of the weights that no preset brings, over all others' rate.")
     lora_rank: int = Field(0, ge=0, description="Learn low-rank changes of queries and values alone; 0: all weights.")
     word_loss_weight: float = Field(
-        0.003,
+        0.01,
         ge=0,
         description="Of a loss by which the attended words, each without its context, shall tell what the network "
         "tells: attention then falls on words that matter; 0: none.",

@@ -24,6 +24,15 @@ def test_weights_sum_to_one_and_are_zero_on_padding():
     np.testing.assert_array_equal(weights[1], [1, 0, 0])
 
 
+def test_a_query_of_zeros_begins_with_the_mean():
+    tokens = np.random.default_rng(0).normal(size=(1, 3, 4)).astype("float32")
+    layer = AttentionPooling("zeros")
+    pooled, weights = layer(tokens, np.array([[True, True, False]]))
+    np.testing.assert_allclose(weights, [[0.5, 0.5, 0.0]])
+    np.testing.assert_allclose(pooled[0], tokens[0, :2].mean(axis=0), rtol=1e-5, atol=1e-6)
+    assert AttentionPooling.from_config(layer.get_config()).query_initializer == "zeros"
+
+
 def test_what_padding_holds_does_not_matter():
     tokens = np.random.default_rng(0).normal(size=(1, 3, 4)).astype("float32")
     mask = np.array([[True, True, False]])
