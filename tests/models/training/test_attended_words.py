@@ -1,17 +1,13 @@
 """The attention of a BERT falls on words that matter, because they alone must tell what the network tells."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.encoders.bert import read_word_pieces
-from models.input_fn import batches, read_split, sorted_rows
 from models.labels import Target
 from models.network import build_network
 from models.spec import RegressionHead, SingleLabelHead
 from models.training.attended_words import AgreeWithWords
-from models.training.loop import train
 from models.training.warm_start import take_over
 from models.weights import SavedWeights, Weight, named_axes
 
@@ -92,26 +88,3 @@ def test_a_later_training_takes_the_second_head_over_in_its_own_units(text_spec)
     price, kind = "price_word_logits", "kind_word_logits"
     np.testing.assert_allclose(of_new[price] * 4 + 12, of_old[price] * 2 + 10, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(np.asarray(of_new[kind])[:, [2, 1]], of_old[kind], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.slow
-def test_attention_falls_on_the_words_that_give_the_label_away(bert_spec, splits, bert_transform_output, tmp_path):
-    rows, eval_rows = (read_split([splits[name]], bert_transform_output, bert_spec) for name in ("train", "eval"))
-    ((features, _),) = batches(eval_rows, sorted_rows(eval_rows.lengths), len(eval_rows))
-    entries = read_word_pieces(bert_spec.model.preset).entries
-    opinions = [entries.index(word) for word in ("awful", "torn", "itchy", "lovely", "soft", "perfect")]
-    tells = np.isin(features["bert_token_ids"], opinions)  # the tokens of the texts come first
-    shares, accuracies = {}, {}
-    for weight in (0.0, 1.0):
-        options = {"epochs": 25, "learning_rate": 5e-3, "early_stopping_patience": 0}
-        spec = of_model(bert_spec, word_loss_weight=weight, dropout=0.0)
-        spec = spec.model_copy(update={"train": spec.train.model_copy(update=options)})
-        keras.utils.set_random_seed(0)
-        network = build_network(spec, SIZES, TARGETS)
-        places = str(tmp_path / f"checkpoint_{weight}"), str(tmp_path / f"log_{weight}")
-        outcome = train(network, rows, eval_rows, spec, TARGETS, *places)
-        accuracies[weight] = outcome.curve[outcome.best_epoch - 1]["val_accuracy"]
-        attention = np.asarray(network(features, training=False)["attention"])[:, : tells.shape[1]]
-        shares[weight] = (attention * tells).sum(axis=1).mean()
-    assert shares[1.0] > 0.8 > 0.6 > shares[0.0]
-    assert accuracies[1.0] >= accuracies[0.0]
