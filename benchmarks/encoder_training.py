@@ -51,6 +51,10 @@ def main() -> None:
     parser.add_argument("--peak_size", type=int, default=8192, help="Rows and columns of the matrices for the peak.")
     parser.add_argument("--peak_tflops", type=float, help="What the data sheet says of this precision.")
     arguments = parser.parse_args()
+    if arguments.hidden_dim % arguments.heads:
+        parser.error(f"--hidden_dim must be a multiple of --heads. Received: {arguments.hidden_dim}, {arguments.heads}")
+    if min(arguments.steps, arguments.runs) < 1:
+        parser.error(f"--steps and --runs must be 1 or more. Received: {arguments.steps}, {arguments.runs}")
     keras.config.set_dtype_policy(arguments.precision)
     peak = measure_peak(arguments.precision.removeprefix("mixed_"), arguments.peak_size, arguments.runs)
     seconds = measure_step(build(arguments), arguments)
@@ -105,7 +109,7 @@ def measure_peak(dtype: str, size: int, runs: int) -> float:
         product = left
         for _ in range(products):
             product = ops.matmul(product, right) / size**0.5
-        ops.convert_to_numpy(product[0, 0])  # waits for the device
+        ops.convert_to_numpy(ops.cast(product[0, 0], "float32"))  # waits for the device
         rates.append(products * 2 * size**3 / (time.perf_counter() - began))
     return statistics.median(rates[1:])
 

@@ -2,12 +2,15 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from models.spec import LABEL_TYPES
+from pydantic import BaseModel
+
+from models.spec import LABEL_TYPES, BertOptions, ModelOptions
 from pipeline.beam.options import RUNNERS
 
+_ENCODERS: dict[str, type[BaseModel]] = {"self_attention": ModelOptions, "bert": BertOptions}
 _SECRET_NAME = re.compile("password|secret|token|credential", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
@@ -41,13 +44,15 @@ def describe(fault: Any, settings: Callable[[], Iterable[str]]) -> list[str]:
     }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     meant = _meant(path[-1], settings()) if fault["type"] == "extra_forbidden" else ""
     if runner and fault["type"] == "extra_forbidden":
-        text, meant = f"is not a setting of `beam.runner: {runner}`", _runners_with(path[-1]) or meant
+        text, meant = f"is not a setting of `beam.runner: {runner}`", _one_of(path[-1], RUNNERS) or meant
+    if path[0] == "model" and fault["type"] == "extra_forbidden":
+        meant = _one_of(path[-1], _ENCODERS) or meant
     return [f"`{where}`: {text.rstrip('.')}.{received}{meant}"]
 
 
-def _runners_with(name: str) -> str:
-    """The runners whose setting it is."""
-    found = [runner for runner, options in RUNNERS.items() if name in options.model_fields]
+def _one_of(name: str, kinds: Mapping[str, type[BaseModel]]) -> str:
+    """The runners or encoders whose setting it is."""
+    found = [kind for kind, options in kinds.items() if name in options.model_fields]
     return f" It is one of {', '.join(found)}." if found else ""
 
 

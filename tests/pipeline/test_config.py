@@ -69,6 +69,7 @@ def test_a_config_is_frozen():
         ("evaluation.gates.accuracy.slices={min: 0.5}", "has nothing to judge: name features in `evaluation.slices`"),
         ("model.num_heads=5", "multiple of `model.num_heads`"),
         ("model={encoder: bert, num_layers: 2}", "`model.num_layers`: is not a setting that is known here"),
+        ("model.word_loss_weight=1", "`model.word_loss_weight`: .* Received: 1. It is one of bert."),
         ("model={encoder: bert, gradual_unfreezing: true, lora_rank: 4}", "LoRA leaves the layers frozen"),
         ("train={strategy: mirrored, gradient_accumulation_steps: 2}", "Keras adds up on one device alone"),
         ("train={strategy: multi_worker, jit_compile: true}", "XLA compiles for one device"),
