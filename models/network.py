@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from models.attention.attention_pooling import AttentionPooling
+from models.attention.split_teaching import split_teaching
 from models.encoders.self_attention import self_attention
 from models.labels import Target, type_of
 from models.modalities import modalities_of
@@ -25,7 +26,7 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         a functional model. Inputs: the transformed features by name, texts padded with 0. Outputs: `logits` of each
         head, named by `of_head`, float32 `(batch, …)`, and `attention`, float32 `(batch, tokens)`: non-negative, 0 on
         padding, sum 1 a row; if a head learns similarity also `embedding`, float32 `(batch, embedding_dim)`, length 1;
-        if a BERT has a `word_loss_weight` also `word_logits` of each head, as `logits`.
+        if a BERT has a `word_loss_weight` also `logits_of_words` of each head, as `logits`.
         The tokens of the features follow each other in the config's order; texts that BERT reads together stand where
         the first of them does.
 
@@ -51,18 +52,23 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
     # At the low rate of a BERT a query by chance would stay what it is.
     query = "zeros" if isinstance(spec.model, BertOptions) else "glorot_uniform"
     pooled, attention = AttentionPooling(query, name="attention")(encoded.vectors, encoded.padding_mask)
+    by_words = isinstance(spec.model, BertOptions) and spec.model.word_loss_weight > 0
+    if by_words:  # what each token holds of its own weighs as much, but teaches the attention another thing
+        of_answer, of_words = split_teaching(attention, encoded.in_context)
+        pooled = ops.einsum("bt,bth->bh", of_answer, ops.cast(encoded.vectors, "float32"))
     dropped = keras.layers.Dropout(spec.model.dropout, name="head_dropout")(pooled)
     logits = {
         of_head(name, "logits"): type_of(head).score(dropped, of_head(name, "logits"), targets[name])
         for name, head in spec.heads.items()
     }
     outputs = {**logits, "attention": attention}
-    if isinstance(spec.model, BertOptions) and spec.model.word_loss_weight:
-        words = ops.einsum("bt,bth->bh", attention, ops.cast(encoded.before_context, "float32"))
+    if by_words:
+        words = ops.einsum("bt,bth->bh", of_words, ops.cast(encoded.before_context, "float32"))
         for name in spec.heads:
             size, layer = logits[of_head(name, "logits")].shape[-1], of_head(name, WORD_LOGITS)
-            # It begins at zero: see `AgreeWithWords`.
-            outputs[layer] = keras.layers.Dense(size, kernel_initializer="zeros", dtype="float32", name=layer)(words)
+            # It begins at zero and has no bias: see `AgreeWithWords`.
+            head = keras.layers.Dense(size, use_bias=False, kernel_initializer="zeros", dtype="float32", name=layer)
+            outputs[layer] = head(words)
     embedding_head = spec.heads.get(spec.embedding_head)
     if isinstance(embedding_head, SingleLabelHead):
         # Rows begin as near to each other as what is pooled, and without a bias that they could all be drawn to.

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 LABEL_KEY = "label"
 """Name of the head where a config has one label only, and so of the label in every tf.Example of its rows."""
 
-WORD_LOGITS = "word_logits"
-"""Name of the layer and of the output that say what the attended words alone tell; nothing of it is served."""
+WORD_LOGITS = "logits_of_words"
+"""Name of the layer and of the output that say what the attended words alone tell; nothing of it is served.
+No other part of a head ends so: heads named `a` and `a_word` stay apart."""
 
 EMBEDDING = "embedding"
 """Name of the layer and of the output that rows are compared by."""

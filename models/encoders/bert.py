@@ -234,8 +234,13 @@ def join(features: dict[str, Tokens]) -> Tokens:
     """Puts the tokens of all features into one sequence: texts were read by BERT before."""
     parts = features.values()
     alone = [part.vectors if part.before_context is None else part.before_context for part in parts]
+    read = [
+        ops.zeros_like(part.padding_mask) if part.before_context is None else ops.ones_like(part.padding_mask)
+        for part in parts
+    ]
     return Tokens(
         ops.concatenate([part.vectors for part in parts], axis=1),
         ops.concatenate([part.padding_mask for part in parts], axis=1),
         ops.concatenate(alone, axis=1),
+        ops.concatenate(read, axis=1),
     )

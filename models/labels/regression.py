@@ -1,6 +1,7 @@
 """A number."""
 
 import functools
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -46,10 +47,11 @@ def class_names(logits: str, target: Target) -> dict[str, list[str]]:
     return {}
 
 
-def rescale(kernel: np.ndarray, bias: np.ndarray, before: Target, after: Target) -> list[np.ndarray]:
-    """Kernel and bias that predict the same numbers by another mean and deviation."""
+def rescale(weights: Sequence[np.ndarray], before: Target, after: Target) -> list[np.ndarray]:
+    """A kernel, and a bias if there is one, that predict the same numbers by another mean and deviation."""
+    kernel, *biases = weights
     factor = before.deviation / after.deviation
-    return [kernel * factor, bias * factor + (before.mean - after.mean) / after.deviation]
+    return [kernel * factor, *(bias * factor + (before.mean - after.mean) / after.deviation for bias in biases)]
 
 
 def loss(options: TrainOptions, target: Target) -> keras.losses.Loss:

@@ -12,11 +12,13 @@ class Tokens(NamedTuple):
         vectors: float `(batch, tokens, hidden_dim)`.
         padding_mask: bool `(batch, tokens)`; True marks a real token.
         before_context: the vectors of the same tokens before they had read each other; None: `vectors` are that.
+        in_context: bool `(batch, tokens)`; True marks a token that has read others, if some tokens of `vectors` did.
     """
 
     vectors: keras.KerasTensor
     padding_mask: keras.KerasTensor
     before_context: keras.KerasTensor | None = None
+    in_context: keras.KerasTensor | None = None
 
 
 class Reader(Protocol):

@@ -128,6 +128,14 @@ def _with_axis(logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return logs
 
 
+def sum_of_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The sum of what all replicas of a step have; no gradient goes through it to another replica."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(value))
+
+
 def without_sum(optimizer_class: Any) -> Any:
     """Derives an optimizer for gradients that are those of all replicas already; Keras would add them up again."""
 

@@ -56,8 +56,7 @@ def take_over(
             continue
         for layer in network.layers:
             if layer.name in scoring and layer.kernel.path in taken:
-                kernel, bias = layer.get_weights()
-                layer.set_weights(regression.rescale(kernel, bias, before, targets[name]))
+                layer.set_weights(regression.rescale(layer.get_weights(), before, targets[name]))
     _notices.info(
         "The training starts from the live version: %d of %d weights are taken over%s",
         len(taken),

@@ -7,7 +7,7 @@ import tensorflow as tf
 from models.labels import Target
 from models.network import build_network
 from models.spec import RegressionHead, SingleLabelHead
-from models.training.attended_words import AgreeWithWords
+from models.training.attended_words import LEAST_RATE, AgreeWithWords, word_rates
 from models.training.warm_start import take_over
 from models.weights import SavedWeights, Weight, named_axes
 
@@ -36,12 +36,12 @@ def test_the_attention_weights_the_words_as_they_were_before_any_context(text_sp
         "padding_mask": batch["bert_token_ids"] > 0,
     }
     embeddings = np.asarray(network.get_layer("bert")(inputs)["embeddings"])
-    np.testing.assert_array_equal(network(batch)["word_logits"], np.zeros((2, 2)))
-    kernel, bias = np.random.default_rng(0).normal(size=(8, 2)), np.array([1.0, 2.0])
-    network.get_layer("word_logits").set_weights([kernel, bias])
+    np.testing.assert_array_equal(network(batch)["logits_of_words"], np.zeros((2, 2)))
+    kernel = np.random.default_rng(0).normal(size=(8, 2))
+    network.get_layer("logits_of_words").set_weights([kernel])
     told = network(batch)
     words = np.einsum("bt,bth->bh", told["attention"], embeddings)
-    np.testing.assert_allclose(told["word_logits"], words @ kernel + bias, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(told["logits_of_words"], words @ kernel, rtol=1e-5, atol=1e-6)
     # Of the same words in another order nothing but the positions differs before any context.
     position = network.get_layer("bert").get_layer("position_embedding")
     position.position_embeddings.assign(np.zeros(position.position_embeddings.shape))
@@ -55,20 +55,56 @@ def test_without_a_weight_there_is_no_second_head(text_spec):
     assert network.output.keys() == {"logits", "attention"}
 
 
-def test_the_loss_is_a_sum_of_squares_in_training_alone_and_moves_the_words_alone():
+def test_heads_may_be_named_like_parts_of_each_other(text_spec):
+    spec = text_spec.model_copy(update={"heads": {name: SingleLabelHead() for name in ("a", "a_word", "word")}})
+    network = build_network(spec, SIZES, {name: Target(("no", "yes")) for name in spec.heads})
+    assert {"a_logits", "a_word_logits", "word_logits", "a_logits_of_words"} <= network.output.keys()
+
+
+def test_the_words_alone_teach_which_of_the_tokens_that_read_each_other_is_attended(text_spec):
+    network = build_network(text_spec, SIZES, TARGETS)
+    network.get_layer("logits_of_words").set_weights([np.random.default_rng(0).normal(size=(8, 2))])
+    batch = {"bert_token_ids": np.array([[2, 57, 58, 3]], "int32"), "bert_columns": np.zeros((1, 4), "int32")}
+    query = network.get_layer("attention").query.value
+    with tf.GradientTape(persistent=True) as tape:
+        told = network(batch)
+        answer, words = (tf.reduce_sum(told[name] ** 2) for name in ("logits", "logits_of_words"))
+    np.testing.assert_allclose(tape.gradient(answer, query), np.zeros(8), atol=1e-6)
+    assert np.abs(tape.gradient(words, query)).max() > 1e-3
+    without = build_network(of_model(text_spec, word_loss_weight=0.0), SIZES, TARGETS)
+    with tf.GradientTape() as tape:
+        answer = tf.reduce_sum(without(batch)["logits"] ** 2)
+    assert np.abs(tape.gradient(answer, without.get_layer("attention").query.value)).max() > 1e-3
+
+
+def test_what_the_words_teach_learns_faster(text_spec):
+    spec = text_spec.model_copy(update={"heads": {"price": RegressionHead(), "kind": SingleLabelHead()}})
+    network = build_network(spec, SIZES, {"price": Target(mean=10.0, deviation=2.0), "kind": Target(("a", "b"))})
+    rates = word_rates(network, spec)
+    assert {path.split("/")[0] for path in rates} == {"attention", "price_logits_of_words", "kind_logits_of_words"}
+    assert set(rates.values()) == {LEAST_RATE}
+    assert set(word_rates(network, of_model(spec, head_rate=20.0)).values()) == {20.0}
+    assert word_rates(network, of_model(spec, word_loss_weight=0.0)) == {}
+
+
+def test_the_loss_is_what_rows_differ_by_in_training_alone_and_moves_the_words_alone():
     layer = AgreeWithWords(0.5)
     logits, words = tf.Variable([[1.0, -1.0], [0.0, 1.0]]), tf.Variable([[0.0, 2.0], [0.0, 1.0]])
     with tf.GradientTape() as tape:
         np.testing.assert_array_equal(layer(logits, words, training=True), logits)
         (loss,) = layer.losses
-    assert float(loss) == 0.5 * ((1 + 9) + 0) / 2
+    # Apart by [-1, 3] and [0, 0], in the mean by [-0.5, 1.5].
+    assert float(loss) == 0.5 * ((0.25 + 2.25) + (0.25 + 2.25)) / 2
     of_logits, of_words = tape.gradient(loss, [logits, words])
     assert of_logits is None
-    np.testing.assert_allclose(of_words, [[-0.5, 1.5], [0.0, 0.0]])
+    np.testing.assert_allclose(of_words, [[-0.25, 0.75], [0.25, -0.75]])
+    layer(logits, words + tf.constant([[7.0, -3.0]]), training=True)
+    assert [float(each) for each in layer.losses] == [float(loss)]  # what all rows share counts nothing
     layer(logits, words, training=False)
     assert layer.losses == []
     layer(logits[:0], words[:0], training=True)  # what a replica may get of a batch that is not full
-    assert [float(each) for each in layer.losses] == [0.0]
+    (loss,) = layer.losses
+    assert float(loss) == 0.0
 
 
 def test_a_later_training_takes_the_second_head_over_in_its_own_units(text_spec):
@@ -85,6 +121,6 @@ def test_a_later_training_takes_the_second_head_over_in_its_own_units(text_spec)
     take_over(new, SavedWeights(by_path, before), spec, vocabularies, after, [])
     batch = {"bert_token_ids": np.array([[2, 57, 3]], "int32"), "bert_columns": np.zeros((1, 3), "int32")}
     of_old, of_new = old(batch), new(batch)
-    price, kind = "price_word_logits", "kind_word_logits"
-    np.testing.assert_allclose(of_new[price] * 4 + 12, of_old[price] * 2 + 10, rtol=1e-4, atol=1e-4)
+    price, kind = "price_logits_of_words", "kind_logits_of_words"
+    np.testing.assert_allclose(of_new[price] * 4, of_old[price] * 2, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(np.asarray(of_new[kind])[:, [2, 1]], of_old[kind], rtol=1e-4, atol=1e-4)
