@@ -66,7 +66,7 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
         words = ops.einsum("bt,bth->bh", of_words, ops.cast(encoded.before_context, "float32"))
         for name in spec.heads:
             size, layer = logits[of_head(name, "logits")].shape[-1], of_head(name, WORD_LOGITS)
-            # It begins at zero and has no bias: see `AgreeWithWords`.
+            # It begins at zero and has no bias: see `TrainedModel`.
             head = keras.layers.Dense(size, use_bias=False, kernel_initializer="zeros", dtype="float32", name=layer)
             outputs[layer] = head(words)
     embedding_head = spec.heads.get(spec.embedding_head)

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from models.spec import WORD_LOGITS, BertOptions, ModelSpec, of_head
-from models.training.replicas import sum_of_replicas
 
 LEAST_RATE = 10.0
 """Of the attention and the words' head, over all others' rate: both are new where a BERT is not. On 650 reviews of
 eight classes they had learnt next to nothing at the common rate by the end of 123 steps."""
 
 
-class AgreeWithWords(keras.layers.Layer):
-    """Passes logits on, and has the attended words agree with them.
+class TrainedModel(keras.Model):
+    """A functional model of the logits of each head; what other outputs differ by from row to row is loss, too.
 
     A BERT mixes all words into each token, so that its head can read a sentence from any of them, and the attention
     before it goes where it likes: on banking77 deleting the most attended words changed the answer less than deleting
@@ -24,40 +24,35 @@ class AgreeWithWords(keras.layers.Layer):
     section 2.1). Without the mean, and with a second head by chance, the attention first flees to tokens that say the
     same in every row; so that head begins at zero. The sum over the classes, not their mean, gives each class the same
     say whether there are 2 or 77. A batch of one row teaches nothing.
-
-    Args:
-        weight: of the loss in the model's; it counts in training alone.
     """
 
-    def __init__(self, weight: float, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self._weight = weight
-
-    def call(self, logits, word_logits, training=False):
-        """Adds the loss.
-
-        Args:
-            logits: float `(batch, …)`.
-            word_logits: float `(batch, …)`.
-            training: whether the loss is wanted.
-
-        Returns:
-            `logits`.
-        """
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = super().compute_loss(x, y, {name: y_pred[name] for name in y}, sample_weight, training)
         if training:
-            apart = word_logits - ops.stop_gradient(logits)
-            rows = ops.cast(ops.shape(logits)[0], "float32")
-            # The mean moves by the sum of `apart - mean`, which is 0: as a constant it leaves the gradient as it is.
-            mean = sum_of_replicas(ops.stop_gradient(ops.sum(apart, axis=0))) / sum_of_replicas(rows)
-            squares = ops.sum(ops.square(apart - mean))
-            self.add_loss(self._weight * squares / ops.maximum(rows, 1.0))  # a replica may have no rows
-        return logits
+            # As Keras has its losses: over the number of replicas.
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            loss += sum(_spread(apart) for name, apart in y_pred.items() if name not in y) / replicas
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, {name: y_pred[name] for name in y}, sample_weight)
+
+
+def _spread(apart: tf.Tensor) -> tf.Tensor:
+    """Mean over the rows of this replica: squares of what they are off from the mean over the rows of all replicas."""
+    rows = tf.cast(tf.shape(apart)[0], "float32")
+    # The mean moves the squares by the sum of `apart - mean`, which is 0: a constant leaves the gradient as it is.
+    total, all_rows = tf.stop_gradient(tf.reduce_sum(apart, axis=0)), rows
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync > 1:
+        total, all_rows = replica.all_reduce(tf.distribute.ReduceOp.SUM, [total, all_rows])
+    return tf.reduce_sum(tf.square(apart - total / all_rows)) / tf.maximum(rows, 1.0)  # a replica may have no rows
 
 
 def agreeing_with_words(
     network: keras.Model, logits: Mapping[str, keras.KerasTensor], spec: ModelSpec
 ) -> dict[str, keras.KerasTensor]:
-    """Adds the loss to the model of a training, if the options of its BERT want one.
+    """Outputs of a `TrainedModel`.
 
     Args:
         network: as `build_network` makes it.
@@ -65,15 +60,16 @@ def agreeing_with_words(
         spec: its heads.
 
     Returns:
-        head → the same logits.
+        the same logits, and if the options of a BERT want the loss, what the words are apart from each, in float32.
     """
     if not isinstance(spec.model, BertOptions) or not spec.model.word_loss_weight:
         return dict(logits)
-    agreed = {}
+    apart = {}
     for name, head in spec.heads.items():
-        layer = AgreeWithWords(head.weight * spec.model.word_loss_weight)
-        agreed[name] = layer(logits[name], network.get_layer(of_head(name, WORD_LOGITS)).output)
-    return agreed
+        words = network.get_layer(of_head(name, WORD_LOGITS)).output
+        scale = (head.weight * spec.model.word_loss_weight) ** 0.5
+        apart[f"{name}/apart"] = scale * (words - ops.stop_gradient(ops.cast(logits[name], "float32")))
+    return {**logits, **apart}
 
 
 def word_rates(network: keras.Model, spec: ModelSpec) -> dict[str, float]:

@@ -93,8 +93,8 @@ def train(
     heads = {name: type_of(head) for name, head in spec.heads.items()}
     replicas = strategy.num_replicas_in_sync
     logits = {name: network.get_layer(of_head(name, "logits")).output for name in heads}
-    logits = agreeing_with_words(network, logits, spec)
-    model = trained_model(network, logits, spec) if replicas == 1 else ReplicatedModel(network.inputs, logits)
+    outputs = agreeing_with_words(network, logits, spec)
+    model = trained_model(network, outputs, spec) if replicas == 1 else ReplicatedModel(network.inputs, outputs)
 
     def shares(split: Split, rows: np.ndarray, batch_size: int, first_step: int = 0):
         make = functools.partial(batches, split, rows, batch_size, weights, first_step, multiple)

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from models.spec import TrainOptions
+from models.training.attended_words import TrainedModel
 
 _notices = logging.getLogger("attention.progress")
 
@@ -92,7 +93,7 @@ def _workers(tf_config: str) -> int:
         ) from None
 
 
-class ReplicatedModel(keras.Model):
+class ReplicatedModel(TrainedModel):
     """A functional model whose step is that of the whole batch, however many replicas share it.
 
     It must be made outside of the strategy's scope, and all else inside: Keras builds a model that was made inside from
@@ -126,14 +127,6 @@ def _with_axis(logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
         return {name: value[tf.newaxis] for name, value in logs.items()}
     return logs
-
-
-def sum_of_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The sum of what all replicas of a step have; no gradient goes through it to another replica."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
-        return value
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(value))
 
 
 def without_sum(optimizer_class: Any) -> Any:

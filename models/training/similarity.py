@@ -6,6 +6,7 @@ from keras import ops
 
 from models.labels.single_label import similarity_loss
 from models.spec import EMBEDDING, ModelSpec, SingleLabelHead
+from models.training.attended_words import TrainedModel
 
 _LABEL = "similarity_label"
 
@@ -43,26 +44,26 @@ class AddLoss(keras.layers.Layer):
         return logits
 
 
-def trained_model(network: keras.Model, logits: dict[str, keras.KerasTensor], spec: ModelSpec) -> keras.Model:
+def trained_model(network: keras.Model, outputs: dict[str, keras.KerasTensor], spec: ModelSpec) -> TrainedModel:
     """The part of a network that is trained.
 
     Args:
         network: as `build_network` makes it.
-        logits: head → the network's logits.
+        outputs: head → the network's logits, and what else `TrainedModel` has.
         spec: its heads.
 
     Returns:
-        a model from the network's inputs to the logits of each head; if one of them learns similarity, its labels are
+        a model from the network's inputs to these outputs; if one of them learns similarity, its labels are
         an input, too, as `with_labels` gives them.
     """
     name = spec.embedding_head
     head = spec.heads.get(name)
     if not isinstance(head, SingleLabelHead):
-        return keras.Model(network.inputs, logits)
+        return TrainedModel(network.inputs, outputs)
     labels = keras.Input([], dtype="int32", name=_LABEL)
     add_loss = AddLoss(similarity_loss(head), head.weight * head.similarity_weight)
-    added = add_loss(logits[name], network.get_layer(EMBEDDING).output, labels)
-    return keras.Model([*network.inputs, labels], {**logits, name: added})
+    added = add_loss(outputs[name], network.get_layer(EMBEDDING).output, labels)
+    return TrainedModel([*network.inputs, labels], {**outputs, name: added})
 
 
 def with_labels(dataset: tf.data.Dataset, spec: ModelSpec) -> tf.data.Dataset:

@@ -10,7 +10,7 @@ from models.modalities import bert_text
 from models.network import build_network
 from models.raw import transform_inputs
 from models.spec import LABEL_KEY
-from models.training.attended_words import agreeing_with_words
+from models.training.attended_words import TrainedModel, agreeing_with_words
 from models.vocabulary import read_vocabulary
 
 MISSING = {"review": "", "age": math.nan, "title": "", "department": ""}
@@ -96,11 +96,11 @@ def test_every_part_of_a_row_matters(network):
 def test_three_steps_move_every_weight(bert_spec):
     network = build_network(bert_spec, SIZES, TARGETS)
     logits = {"label": network.get_layer("logits").output}
-    model = keras.Model(network.inputs, agreeing_with_words(network, logits, bert_spec)["label"])
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model = TrainedModel(network.inputs, agreeing_with_words(network, logits, bert_spec))
+    model.compile("adam", {"label": keras.losses.SparseCategoricalCrossentropy(from_logits=True)})
     before = [np.asarray(weight) for weight in model.trainable_weights]
     for _ in range(3):  # the words' head begins at zero, so the query moves after it, and then its projection
-        model.train_on_batch(make_batch(*ROWS), np.array([0, 1]))
+        model.train_on_batch(make_batch(*ROWS), {"label": np.array([0, 1])})
     for weight, old in zip(model.trainable_weights, before, strict=True):
         if not weight.path.endswith("key/bias"):  # adds the same to every score of a query, which softmax cancels
             assert not np.array_equal(weight, old), weight.path

@@ -1,13 +1,14 @@
 """The attention of a BERT falls on words that matter, because they alone must tell what the network tells."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from models.labels import Target
 from models.network import build_network
-from models.spec import RegressionHead, SingleLabelHead
-from models.training.attended_words import LEAST_RATE, AgreeWithWords, word_rates
+from models.spec import WORD_LOGITS, RegressionHead, SingleLabelHead
+from models.training.attended_words import LEAST_RATE, TrainedModel, agreeing_with_words, word_rates
 from models.training.warm_start import take_over
 from models.weights import SavedWeights, Weight, named_axes
 
@@ -87,24 +88,38 @@ def test_what_the_words_teach_learns_faster(text_spec):
     assert word_rates(network, of_model(spec, word_loss_weight=0.0)) == {}
 
 
-def test_the_loss_is_what_rows_differ_by_in_training_alone_and_moves_the_words_alone():
-    layer = AgreeWithWords(0.5)
-    logits, words = tf.Variable([[1.0, -1.0], [0.0, 1.0]]), tf.Variable([[0.0, 2.0], [0.0, 1.0]])
+def test_the_loss_is_what_rows_differ_by_in_training_alone_and_moves_the_words_alone(text_spec):
+    spec = of_model(text_spec, word_loss_weight=0.5)
+    network = build_network(spec, SIZES, TARGETS)
+    outputs = agreeing_with_words(network, {"label": network.get_layer("logits").output}, spec)
+    model = TrainedModel(network.inputs, outputs)
+    model.compile(loss={"label": keras.losses.MeanAbsoluteError()})
+    apart = tf.Variable([[-1.0, 3.0], [0.0, 0.0]])  # in the mean [-0.5, 1.5]
+    labels = {"label": tf.zeros((2, 2))}
+
+    def loss(apart, training):
+        predicted = {"label": tf.zeros((apart.shape[0], 2)), "label/apart": apart}
+        return model.compute_loss(y={"label": labels["label"][: apart.shape[0]]}, y_pred=predicted, training=training)
+
     with tf.GradientTape() as tape:
-        np.testing.assert_array_equal(layer(logits, words, training=True), logits)
-        (loss,) = layer.losses
-    # Apart by [-1, 3] and [0, 0], in the mean by [-0.5, 1.5].
-    assert float(loss) == 0.5 * ((0.25 + 2.25) + (0.25 + 2.25)) / 2
-    of_logits, of_words = tape.gradient(loss, [logits, words])
+        value = loss(tf.convert_to_tensor(apart), True)
+    assert float(value) == ((0.25 + 2.25) + (0.25 + 2.25)) / 2
+    np.testing.assert_allclose(tape.gradient(value, apart), [[-0.5, 1.5], [0.5, -1.5]])
+    assert float(loss(apart + tf.constant([[7.0, -3.0]]), True)) == float(value)  # what all rows share counts nothing
+    assert float(loss(apart, False)) == 0.0
+
+    network.get_layer("logits_of_words").set_weights([np.random.default_rng(0).normal(size=(8, 2))])
+    batch = {"bert_token_ids": np.array([[2, 57, 3]], "int32"), "bert_columns": np.zeros((1, 3), "int32")}
+    with tf.GradientTape() as tape:
+        told, of_training = network(batch), model(batch)
+        moved = tf.reduce_sum(of_training["label/apart"])
+    between = np.asarray(told["logits_of_words"]) - np.asarray(told["logits"])
+    np.testing.assert_allclose(of_training["label/apart"], 0.5**0.5 * between, rtol=1e-5)
+    of_logits, of_words = tape.gradient(
+        moved, [network.get_layer(each).kernel.value for each in ("logits", WORD_LOGITS)]
+    )
     assert of_logits is None
-    np.testing.assert_allclose(of_words, [[-0.25, 0.75], [0.25, -0.75]])
-    layer(logits, words + tf.constant([[7.0, -3.0]]), training=True)
-    assert [float(each) for each in layer.losses] == [float(loss)]  # what all rows share counts nothing
-    layer(logits, words, training=False)
-    assert layer.losses == []
-    layer(logits[:0], words[:0], training=True)  # what a replica may get of a batch that is not full
-    (loss,) = layer.losses
-    assert float(loss) == 0.0
+    assert np.abs(of_words).max() > 0
 
 
 def test_a_later_training_takes_the_second_head_over_in_its_own_units(text_spec):
