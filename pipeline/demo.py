@@ -68,7 +68,7 @@ def ask(name: str, base_path: Path, console: Console) -> None:
     """Starts a server of its own, asks the unseen reviews over gRPC, prints the answers, stops the server."""
     from deploy.serving.client import PredictionClient
     from deploy.serving.launch import ServerProcess
-    from deploy.serving.shading import shaded
+    from deploy.serving.shading import most_attended, shaded
 
     console.print("\nStarting the server …")
     with ServerProcess(name, base_path) as server, PredictionClient(server.target, name) as client:
@@ -76,8 +76,5 @@ def ask(name: str, base_path: Path, console: Console) -> None:
         for answer in client.explain(UNSEEN):
             console.print(Text(str(answer), style="bold"))
             console.print(shaded(answer))
-            strongest = sorted(answer.words, key=lambda word: -word.weight)[:5]
-            console.print(
-                f"[dim]most attended: {', '.join(f'{word.text} {word.weight:.0%}' for word in strongest)}[/]\n"
-            )
+            console.print(Text(f"{most_attended(answer)}\n", style="dim"))
     console.print("The server is stopped.")

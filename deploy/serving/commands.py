@@ -228,13 +228,13 @@ def _print_shaded(predictions: Iterable[Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from deploy.serving.shading import shaded
+    from deploy.serving.shading import most_attended, shaded
 
     console = Console()
     for prediction in predictions:
         console.print(Text(str(prediction), style="bold"))
         console.print(shaded(prediction))
-        console.print()
+        console.print(Text(f"{most_attended(prediction)}\n", style="dim"))
 
 
 def _print_table(rows: Sequence[Any], predictions: Sequence[Any]) -> None:

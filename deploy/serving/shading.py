@@ -55,6 +55,12 @@ def shaded(prediction: Prediction) -> Text:
     return Text("\n").join(lines)
 
 
+def most_attended(prediction: Prediction, count: int = 5) -> str:
+    """The words with the greatest weights in a line of text: a pipe shows no shades."""
+    strongest = sorted(prediction.words, key=lambda word: -word.weight)[:count]
+    return f"most attended: {', '.join(f'{word.text} {word.weight:.0%}' for word in strongest)}"
+
+
 def _terminal_style(shade: float) -> str:
     if shade < 0.05:
         return ""

@@ -1,7 +1,7 @@
 from html.parser import HTMLParser
 
 from deploy.serving.rows import Prediction, Word, merge_pieces
-from deploy.serving.shading import heat_map_page, shaded, shades
+from deploy.serving.shading import heat_map_page, most_attended, shaded, shades
 
 WORDS = (
     Word("[START]", 0.0, "review"),
@@ -41,6 +41,11 @@ def test_the_terminal_shows_each_feature_on_its_line():
     assert styles["good"] == "black on rgb(255,140,0) bold"
     assert "underline" in styles["34"]
     assert "[START]" not in styles
+
+
+def test_the_words_with_most_attention_are_told_without_shades():
+    assert most_attended(PREDICTION, 3) == "most attended: good 60%, <b>& 20%, age=34 20%"
+    assert most_attended(Prediction("yes", 1.0, {"yes": 1.0}, version=1)) == "most attended: "
 
 
 def test_the_page_is_whole_and_escaped():
