@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import keras
-from keras import ops
 
-from models.attention.attention_pooling import AttentionPooling
+from models.attention.attention_pooling import AttentionPooling, weighted_sum
 from models.attention.split_teaching import split_teaching
 from models.encoders.self_attention import self_attention
 from models.labels import Target, type_of
@@ -53,9 +52,9 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
     query = "zeros" if isinstance(spec.model, BertOptions) else "glorot_uniform"
     pooled, attention = AttentionPooling(query, name="attention")(encoded.vectors, encoded.padding_mask)
     by_words = isinstance(spec.model, BertOptions) and spec.model.word_loss_weight > 0
-    if by_words:  # what each token holds of its own weighs as much, but teaches the attention another thing
+    if by_words:  # the same sum, which teaches the attention less
         of_answer, of_words = split_teaching(attention, encoded.in_context)
-        pooled = ops.einsum("bt,bth->bh", of_answer, ops.cast(encoded.vectors, "float32"))
+        pooled = weighted_sum(of_answer, encoded.vectors)
     dropped = keras.layers.Dropout(spec.model.dropout, name="head_dropout")(pooled)
     logits = {
         of_head(name, "logits"): type_of(head).score(dropped, of_head(name, "logits"), targets[name])
@@ -63,7 +62,7 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
     }
     outputs = {**logits, "attention": attention}
     if by_words:
-        words = ops.einsum("bt,bth->bh", of_words, ops.cast(encoded.before_context, "float32"))
+        words = weighted_sum(of_words, encoded.before_context)
         for name in spec.heads:
             size, layer = logits[of_head(name, "logits")].shape[-1], of_head(name, WORD_LOGITS)
             # It begins at zero and has no bias: see `TrainedModel`.

@@ -4,6 +4,19 @@ import keras
 from keras import ops
 
 
+def weighted_sum(weights, tokens):
+    """The pooled vector.
+
+    Args:
+        weights: float32 `(batch, tokens)`.
+        tokens: float `(batch, tokens, hidden_dim)`.
+
+    Returns:
+        float32 `(batch, hidden_dim)`.
+    """
+    return ops.einsum("bt,bth->bh", weights, ops.cast(tokens, "float32"))
+
+
 @keras.saving.register_keras_serializable(package="attention")
 class AttentionPooling(keras.layers.Layer):
     """Averages tokens with the weights that a learned query gives them.
@@ -36,7 +49,7 @@ class AttentionPooling(keras.layers.Layer):
         scores = ops.cast(ops.matmul(self.projection(tokens), self.query), "float32")
         scores = ops.where(padding_mask, scores, -float("inf"))
         weights = ops.softmax(scores, axis=-1)
-        return ops.einsum("bt,bth->bh", weights, ops.cast(tokens, "float32")), weights
+        return weighted_sum(weights, tokens), weights
 
     def get_config(self):
         return {**super().get_config(), "query_initializer": self.query_initializer}

@@ -58,7 +58,7 @@ _OPTIMIZERS = {
 
 
 def _with_rates(optimizer_class: Any, rates: Mapping[str, float]) -> Any:
-    """Derives an optimizer that learns some variables more slowly than others.
+    """Derives an optimizer that learns some variables more slowly, or faster, than others.
 
     Args:
         optimizer_class: one of Keras's.

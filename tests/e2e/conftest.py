@@ -83,7 +83,10 @@ def small_config(reviews, tmp_path_factory):
     raw["train"] = {"epochs": 2}
     raw["evaluation"]["gates"] = {"accuracy": {"min": 0.5, "max_drop": 0.05}, "recall/0": {"min": 0.0}}
     raw["evaluation"] |= FEW_QUESTIONS
-    path = folder / "reviews.yaml"
+    return write_config(raw, folder / "reviews.yaml")
+
+
+def write_config(raw, path):
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     return path
 

@@ -7,14 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
-import yaml
 
 from components.answer_record import AnswerRecord
 from components.pusher.versions import release_dir
 from deploy.serving.client import PredictionClient
 from deploy.serving.launch import ServerProcess
 from pipeline import assets
-from tests.e2e.conftest import FEW_QUESTIONS, ROWS, write_csv
+from tests.e2e.conftest import FEW_QUESTIONS, ROWS, write_config, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -50,9 +49,7 @@ def config(tmp_path_factory):
             },
         },
     }
-    path = folder / "heads.yaml"
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return path
+    return write_config(raw, folder / "heads.yaml")
 
 
 def test_all_heads_are_measured_gated_pushed_and_served(attention, config, tmp_path):

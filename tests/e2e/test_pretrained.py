@@ -4,12 +4,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
-import yaml
 
 from deploy.serving.client import PredictionClient
 from deploy.serving.launch import ServerProcess
 from pipeline import assets
-from tests.e2e.conftest import FEW_QUESTIONS, write_csv
+from tests.e2e.conftest import FEW_QUESTIONS, write_config, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -34,9 +33,7 @@ def config(tmp_path_factory):
         "train": {"epochs": 3, "learning_rate": 2e-4},
         "evaluation": {**FEW_QUESTIONS, "attention": {"rows": 50}, "gates": {"accuracy": {"min": 0.5}}},
     }
-    path = folder / "garments.yaml"
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return path
+    return write_config(raw, folder / "garments.yaml")
 
 
 def test_a_fine_tuned_bert_answers_by_the_words_that_it_attends_to(attention, config, tmp_path):

@@ -14,7 +14,7 @@ from components.pusher.versions import release_dir
 from pipeline.config import load
 from pipeline.schedule.once import run_once
 from pipeline.workspace import Workspace
-from tests.e2e.conftest import FEW_QUESTIONS, attention_process, versions, write_csv
+from tests.e2e.conftest import FEW_QUESTIONS, attention_process, versions, write_config, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -33,9 +33,7 @@ def config(small_config, tmp_path_factory):
     raw["evaluation"] = {"gates": gates, "sanity": {"severity": "warn"}, **FEW_QUESTIONS}
     raw["evaluation"]["forgetting"] = {"rows": 60, "severity": "warn"}
     raw["schedule"] = {"new_data": True, "settle_seconds": 0, "retry": {"attempts": 2, "pause_seconds": 0}}
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return path
+    return write_config(raw, folder / "config.yaml")
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-import yaml
 
 from pipeline.config import read_yaml
-from tests.e2e.conftest import versions, write_csv
+from tests.e2e.conftest import versions, write_config, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -25,9 +24,7 @@ def config(small_config, reviews, tmp_path):
         "openlineage": {"file": "lineage.jsonl"},
         "opentelemetry": {"endpoint": "http://127.0.0.1:9", "timeout_seconds": 0.5},  # nobody listens there
     }
-    path = tmp_path / "reviews.yaml"
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return path
+    return write_config(raw, tmp_path / "reviews.yaml")
 
 
 def test_a_search_is_made_once_and_what_it_found_stays(attention, config, tmp_path):
