@@ -179,8 +179,8 @@ class BertOptions(Options):
         0.01,
         ge=0,
         description="Of a loss by which the attended words, each without its context, shall tell what the network "
-        "tells: attention then falls on words that matter. `loss` holds it, `val_loss` does not; 0: none. The rows of a "
-        "batch are compared: one alone teaches nothing.",
+        "tells: attention then falls on words that matter. `loss` holds it, `val_loss` does not; 0: none. The rows of "
+        "a batch are compared: one alone teaches nothing.",
     )
 
 
