@@ -30,6 +30,7 @@ from models.spec import (
     TextOptions,
     TrainOptions,
 )
+from pipeline import presets
 from pipeline.beam.options import AnyBeam, AutoBeam
 from pipeline.config_faults import describe
 from pipeline.config_groups import (
@@ -318,7 +319,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except FileNotFoundError:
         raise ConfigError(
-            f"There is no config file {path}. `attention init TABLE --label COLUMN` writes one."
+            f"There is no config file {path}. `attention init TABLE --label COLUMN` writes one; "
+            f"presets are {', '.join(presets.names())}."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config file {path} cannot be read: {error}.") from None
@@ -375,7 +377,10 @@ def parse(raw: dict[str, Any], source: str = "the config") -> PipelineConfig:
 
 def load(path: Path, settings: Iterable[str] = ()) -> PipelineConfig:
     """Reads, overrides and validates a config file."""
-    return parse(override(read_yaml(path), settings), str(path))
+    settings = list(settings)
+    raw = override(read_yaml(path), settings)
+    paths = ", ".join(setting.partition("=")[0] for setting in settings)  # a value may be a secret
+    return parse(raw, f"{path} with --set {paths}" if settings else str(path))
 
 
 def _settings() -> Iterable[str]:

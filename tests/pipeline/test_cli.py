@@ -24,7 +24,7 @@ def test_every_command_explains_itself(attention, command):
     ("arguments", "message"),
     [
         (["run"], "Name a config file or a preset (reviews, reviews_bert), or a table: --data FILE --label COLUMN."),
-        (["run", "none.yaml"], "There is no config file none.yaml."),
+        (["run", "none.yaml"], "writes one; presets are reviews, reviews_bert."),
         (["run", "--data", "a.csv"], "--data needs --label COLUMN"),
         (["run", "reviews", "--data", "a.csv", "--label", "b"], "Give a config file or --data, not both"),
         (["run", "reviews", "--set", "train.epochs=none"], "`train.epochs`: Input should be a valid integer"),

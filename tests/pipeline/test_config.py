@@ -54,6 +54,14 @@ def test_all_faults_are_told_at_once_with_their_paths():
     assert any(line.startswith("  `evaluation.gates`") for line in lines)
 
 
+def test_faults_name_the_overrides_beside_the_file_without_their_values(tmp_path):
+    path = tmp_path / "mood.yaml"
+    path.write_text(json.dumps(SMALL))
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["name=a b", "train.epochs=2"])
+    assert str(caught.value).splitlines()[0] == f"{path} with --set name, train.epochs has 1 fault:"
+
+
 def test_a_config_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         parse(SMALL).name = "other"
