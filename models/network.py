@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import keras
+from keras import ops
 
 from models.attention.attention_pooling import AttentionPooling, weighted_sum
 from models.attention.split_teaching import split_teaching
@@ -50,8 +51,10 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
     encoded = bert.join(in_order) if isinstance(spec.model, BertOptions) else self_attention(in_order, spec.model)
     # At the low rate of a BERT a query by chance would stay what it is.
     query = "zeros" if isinstance(spec.model, BertOptions) else "glorot_uniform"
-    pooled, attention = AttentionPooling(query, name="attention")(encoded.vectors, encoded.padding_mask)
     by_words = isinstance(spec.model, BertOptions) and spec.model.word_loss_weight > 0
+    # The words' loss teaches which token is attended, not what the tokens hold.
+    scored = ops.stop_gradient(encoded.vectors) if by_words else encoded.vectors
+    pooled, attention = AttentionPooling(query, name="attention")(scored, encoded.padding_mask)
     if by_words:  # the same sum, which teaches the attention less
         of_answer, of_words = split_teaching(attention, encoded.in_context)
         pooled = weighted_sum(of_answer, encoded.vectors)
@@ -62,7 +65,7 @@ def build_network(spec: ModelSpec, vocabulary_sizes: Mapping[str, int], targets:
     }
     outputs = {**logits, "attention": attention}
     if by_words:
-        words = weighted_sum(of_words, encoded.before_context)
+        words = weighted_sum(of_words, ops.stop_gradient(encoded.before_context))
         for name in spec.heads:
             size, layer = logits[of_head(name, "logits")].shape[-1], of_head(name, WORD_LOGITS)
             # It begins at zero and has no bias: see `TrainedModel`.

@@ -78,6 +78,18 @@ def test_the_words_alone_teach_which_of_the_tokens_that_read_each_other_is_atten
     assert np.abs(tape.gradient(answer, without.get_layer("attention").query.value)).max() > 1e-3
 
 
+def test_the_words_teach_no_token_what_it_holds(text_spec):
+    network = build_network(text_spec, SIZES, TARGETS)
+    network.get_layer("logits_of_words").set_weights([np.random.default_rng(0).normal(size=(8, 2))])
+    batch = {"bert_token_ids": np.array([[2, 57, 58, 3]], "int32"), "bert_columns": np.zeros((1, 4), "int32")}
+    encoder = network.get_layer("bert").trainable_variables
+    with tf.GradientTape(persistent=True) as tape:
+        told = network(batch)
+        answer, words = (tf.reduce_sum(told[name] ** 2) for name in ("logits", "logits_of_words"))
+    assert all(each is None for each in tape.gradient(words, [each.value for each in encoder]))
+    assert all(each is not None for each in tape.gradient(answer, [each.value for each in encoder]))
+
+
 def test_what_the_words_teach_learns_faster(text_spec):
     spec = text_spec.model_copy(update={"heads": {"price": RegressionHead(), "kind": SingleLabelHead()}})
     network = build_network(spec, SIZES, {"price": Target(mean=10.0, deviation=2.0), "kind": Target(("a", "b"))})
