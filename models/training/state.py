@@ -1,16 +1,18 @@
 """Where a training stands, on disk, so that one that was killed goes on as if nothing had been."""
 
+import contextlib
 import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-_FILE = "state.npz"
+_FILE, _BEST = "checkpoint.npz", "best_{}.npz"
 
 
 class TrainingState:
@@ -30,9 +32,9 @@ class TrainingState:
         self.curve: list[dict[str, float]] = []
         """Loss and metrics of each complete epoch."""
         self._model = model
+        self._directory = directory
         self._path = os.path.join(directory, _FILE)
         self._writes = writes
-        self._best_weights: list[np.ndarray] = []
         self._metrics: list[np.ndarray] = []
 
     @property
@@ -46,7 +48,7 @@ class TrainingState:
         return marks.index(min(marks))
 
     def end_epoch(self, logs: dict[str, float]) -> None:
-        """Closes an epoch; keeps its weights if it is the best yet.
+        """Closes an epoch; keeps its weights, on disk, if it is the best yet.
 
         Args:
             logs: its loss and metrics.
@@ -54,27 +56,26 @@ class TrainingState:
         self.curve.append(logs)
         self.epoch += 1
         self.step = 0
-        if self.best_epoch == self.epoch - 1:
-            self._best_weights = [weight.copy() for weight in self._model.get_weights()]
+        if self._writes and self.best_epoch == self.epoch - 1:
+            _save(self._best_file(), {"weight": self._model.weights})
 
     def take_best_weights(self) -> None:
-        """Gives the model the weights of its best epoch."""
-        self._model.set_weights(self._best_weights)
+        """Gives the model the weights of its best epoch, in the process that writes."""
+        if self._writes and self.best_epoch != self.epoch - 1:
+            with _load(self._best_file()) as arrays:
+                _assign(self._model.weights, arrays, "weight")
 
     def save(self) -> None:
         """Writes the checkpoint; a kill at any time leaves the last complete one."""
         metrics = [np.asarray(variable) for variable in self._model.metrics_variables]
         if not self._writes:  # the metrics are a sum over all processes, so each has to ask for them
             return
-        groups = {**self._variables(), "metric": metrics, "best": self._best_weights}
-        progress = json.dumps({"epoch": self.epoch, "step": self.step, "curve": self.curve})
-        tf.io.gfile.makedirs(os.path.dirname(self._path))
-        with tf.io.gfile.GFile(f"{self._path}.tmp", "wb") as file, zipfile.ZipFile(_Stream(file), "w") as archive:
-            _write(archive, "progress", np.array(progress))
-            for name, group in groups.items():
-                for i, array in enumerate(group):
-                    _write(archive, f"{name}_{i}", np.asarray(array))
-        tf.io.gfile.rename(f"{self._path}.tmp", self._path, overwrite=True)
+        progress = np.array(json.dumps({"epoch": self.epoch, "step": self.step, "curve": self.curve}))
+        _save(self._path, {**self._variables(), "metric": metrics, "progress": [progress]})
+        best = self._best_file() if self.curve else ""
+        for path in tf.io.gfile.glob(os.path.join(self._directory, _BEST.format("*"))):
+            if path != best:
+                tf.io.gfile.remove(path)
 
     def restore(self) -> bool:
         """Takes up the checkpoint, if there is one.
@@ -84,14 +85,11 @@ class TrainingState:
         """
         if not tf.io.gfile.exists(self._path):
             return False
-        with tf.io.gfile.GFile(self._path, "rb") as file:
-            arrays = np.load(io.BytesIO(file.read()))
-        for name, variables in self._variables().items():
-            for variable, array in zip(variables, _group(arrays, name), strict=True):
-                variable.assign(array)
-        self._metrics = _group(arrays, "metric")
-        self._best_weights = _group(arrays, "best")
-        progress = json.loads(str(arrays["progress"]))
+        with _load(self._path) as arrays:
+            for name, variables in self._variables().items():
+                _assign(variables, arrays, name)
+            self._metrics = [arrays[f"metric_{i}"] for i in range(len(self._model.metrics_variables))]
+            progress = json.loads(str(arrays["progress_0"]))
         self.epoch, self.step, self.curve = progress["epoch"], progress["step"], progress["curve"]
         return True
 
@@ -103,6 +101,9 @@ class TrainingState:
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {"variable": self._model.variables, "optimizer": self._model.optimizer.variables}
+
+    def _best_file(self) -> str:
+        return os.path.join(self._directory, _BEST.format(self.best_epoch))
 
 
 class _Stream(io.RawIOBase):
@@ -120,12 +121,23 @@ class _Stream(io.RawIOBase):
         return len(data)
 
 
-def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """As `np.savez` does, which holds all arrays at once."""
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
+def _save(path: str, groups: Mapping[str, Sequence[Any]]) -> None:
+    """As `np.savez` does, which holds all arrays at once; what stands at `path` is whole at any time."""
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(f"{path}.tmp", "wb") as file, zipfile.ZipFile(_Stream(file), "w") as archive:
+        for name, arrays in groups.items():
+            for i, array in enumerate(arrays):
+                with archive.open(f"{name}_{i}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
 
 
-def _group(arrays: Any, name: str) -> list[np.ndarray]:
-    count = sum(key.rpartition("_")[0] == name for key in arrays.files)
-    return [arrays[f"{name}_{i}"] for i in range(count)]
+@contextlib.contextmanager
+def _load(path: str) -> Iterator[Any]:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        yield np.load(file)
+
+
+def _assign(variables: Sequence[keras.Variable], arrays: Any, name: str) -> None:
+    for i, variable in enumerate(variables):
+        variable.assign(arrays[f"{name}_{i}"])

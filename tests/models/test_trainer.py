@@ -159,7 +159,7 @@ def test_a_killed_process_goes_on_and_gives_the_same_model(spec, fn_args, traine
     process = start(seconds_per_step=1)
     try:
         deadline = time.monotonic() + 300
-        while not list(tmp_path.glob("checkpoints/*/state.npz")):
+        while not list(tmp_path.glob("checkpoints/*/checkpoint.npz")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
