@@ -75,7 +75,8 @@ def make_config(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if source == DEMO:
         source, label, texts = "asset:reviews", "Recommended IND", ["Title", "Review Text"]
     train = Path(assets.resolve(source)).absolute()
-    table = pq.read_table(train) if ".parquet" in train.suffixes else pa_csv.read_csv(train)
+    of_lines = pa_csv.ParseOptions(newlines_in_values=True)
+    table = pq.read_table(train) if ".parquet" in train.suffixes else pa_csv.read_csv(train, parse_options=of_lines)
     texts = texts or [next(name for name in table.column_names if name != label)]
     if arguments.rows:
         step = max(len(table) // arguments.rows, 1)  # tables are often sorted by class
