@@ -173,7 +173,12 @@ class BertOptions(Options):
         False, description="In the first epoch only the weights that no preset brings learn, then one more layer each."
     )
     layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of a layer over that of the one above it.")
-    head_rate: float = Field(1.0, gt=0, description="Rate of the weights that no preset brings, over all others' rate.")
+    head_rate: float = Field(
+        10.0,
+        gt=0,
+        description="Rate of the weights that no preset brings, over all others' rate: they are new. 1: the "
+        "recipe to the letter, in which they have learnt little by the end of a short training.",
+    )
     lora_rank: int = Field(0, ge=0, description="Learn low-rank changes of queries and values alone; 0: all weights.")
     word_loss_weight: float = Field(
         0.01,

@@ -18,7 +18,6 @@ from models.network import build_network
 from models.search_space import tuned_values, with_values
 from models.signatures import export_model
 from models.spec import SPEC_KEY, BertOptions, ModelSpec
-from models.training.attended_words import word_rates
 from models.training.calibration import calibrate
 from models.training.device import grow_gpu_memory, precision, require_keras_3
 from models.training.initial_embeddings import cooccurrence_embeddings
@@ -188,7 +187,7 @@ def _layer_plan(network: keras.Model, spec: ModelSpec) -> dict[str, Any]:
     from models.encoders import bert  # keras-hub takes seconds to import
 
     return {
-        "rates": bert.layer_rates(network, spec.model) | word_rates(network, spec),
+        "rates": bert.layer_rates(network, spec.model),
         "unfreeze": bert.gradual_unfreezing(network, spec.model),
     }
 

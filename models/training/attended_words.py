@@ -8,10 +8,6 @@ from keras import ops
 
 from models.spec import WORD_LOGITS, BertOptions, ModelSpec, of_head
 
-LEAST_RATE = 10.0
-"""Of the attention and the words' head, over all others' rate: both are new where a BERT is not. On 650 reviews of
-eight classes they had learnt next to nothing at the common rate by the end of 123 steps."""
-
 
 class TrainedModel(keras.Model):
     """A functional model of the logits of each head; what other outputs differ by from row to row is loss, too.
@@ -70,21 +66,3 @@ def agreeing_with_words(
         scale = (head.weight * spec.model.word_loss_weight) ** 0.5
         apart[f"{name}/apart"] = scale * (words - ops.stop_gradient(ops.cast(logits[name], "float32")))
     return {**logits, **apart}
-
-
-def word_rates(network: keras.Model, spec: ModelSpec) -> dict[str, float]:
-    """The rate of the weights that the loss teaches.
-
-    Args:
-        network: as `build_network` makes it.
-        spec: its heads.
-
-    Returns:
-        path of a variable → its share of the learning rate: `LEAST_RATE`, or `head_rate` if that is more. Empty without
-        the loss.
-    """
-    if not isinstance(spec.model, BertOptions) or not spec.model.word_loss_weight:
-        return {}
-    layers = [network.get_layer("attention"), *(network.get_layer(of_head(name, WORD_LOGITS)) for name in spec.heads)]
-    share = max(LEAST_RATE, spec.model.head_rate)
-    return {variable.path: share for layer in layers for variable in layer.trainable_variables}

@@ -140,14 +140,15 @@ def test_layers_are_unfrozen_from_the_top(bert_spec):
 
 def test_rates_fall_from_layer_to_layer(bert_spec):
     network = build_network(bert_spec, {"word_pieces": 70, "department_values": 2}, TARGETS)
-    assert layer_rates(network, BertOptions()) == {}
-    rates = layer_rates(network, BertOptions(layer_decay=0.5, head_rate=10))
+    assert layer_rates(network, BertOptions(head_rate=1)) == {}
+    rates = layer_rates(network, BertOptions(layer_decay=0.5))
     assert rates.keys() == {variable.path for variable in network.variables}
     by_layer = {path.split("/")[0]: rate for path, rate in rates.items()}
     assert by_layer["transformer_layer_1"] == 0.5
     assert by_layer["transformer_layer_0"] == 0.25
     assert by_layer["token_embedding"] == by_layer["embeddings_layer_norm"] == 0.125
     assert by_layer["logits"] == by_layer["attention"] == by_layer["age_scale"] == 10
+    assert by_layer["logits_of_words"] == 10
 
 
 @pytest.mark.slow

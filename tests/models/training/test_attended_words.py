@@ -8,7 +8,7 @@ import tensorflow as tf
 from models.labels import Target
 from models.network import build_network
 from models.spec import WORD_LOGITS, RegressionHead, SingleLabelHead
-from models.training.attended_words import LEAST_RATE, TrainedModel, agreeing_with_words, word_rates
+from models.training.attended_words import TrainedModel, agreeing_with_words
 from models.training.warm_start import take_over
 from models.weights import SavedWeights, Weight, named_axes
 
@@ -88,16 +88,6 @@ def test_the_words_teach_no_token_what_it_holds(text_spec):
         answer, words = (tf.reduce_sum(told[name] ** 2) for name in ("logits", "logits_of_words"))
     assert all(each is None for each in tape.gradient(words, [each.value for each in encoder]))
     assert all(each is not None for each in tape.gradient(answer, [each.value for each in encoder]))
-
-
-def test_what_the_words_teach_learns_faster(text_spec):
-    spec = text_spec.model_copy(update={"heads": {"price": RegressionHead(), "kind": SingleLabelHead()}})
-    network = build_network(spec, SIZES, {"price": Target(mean=10.0, deviation=2.0), "kind": Target(("a", "b"))})
-    rates = word_rates(network, spec)
-    assert {path.split("/")[0] for path in rates} == {"attention", "price_logits_of_words", "kind_logits_of_words"}
-    assert set(rates.values()) == {LEAST_RATE}
-    assert set(word_rates(network, of_model(spec, head_rate=20.0)).values()) == {20.0}
-    assert word_rates(network, of_model(spec, word_loss_weight=0.0)) == {}
 
 
 def test_the_loss_is_what_rows_differ_by_in_training_alone_and_moves_the_words_alone(text_spec):
