@@ -124,7 +124,7 @@ def run_peer(
     arguments: argparse.Namespace, raw: dict[str, Any], settings: list[str], padding: str, place: Path
 ) -> Found:
     """The peer on the rows that the pipeline dealt out."""
-    resolved = config.parse(config.override(raw, settings))
+    resolved = config.parse(raw, settings=settings)
     if not isinstance(resolved.model, BertOptions):
         raise SystemExit("The peer has a BERT alone; leave `model.encoder` as it is.")
     texts = list(raw["features"])

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from pipeline.assets import AssetError
-from pipeline.config import ConfigError, MetadataError, PipelineConfig, load, override, parse
+from pipeline.config import ConfigError, MetadataError, PipelineConfig, load, parse
 
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
 EXIT_CODES = {"pushed": 0, "promoted": 0, "unchanged": 0, "blocked": EXIT_BLOCKED, "rolled_back": EXIT_BLOCKED}
@@ -89,7 +89,7 @@ def resolve_config(
     if label is None:
         raise ConfigError("--data needs --label COLUMN: the column that holds the class.")
     raw = init.guess_config(init.parse_data(data), label)
-    return parse(override(raw, settings), "the config guessed from the table")
+    return parse(raw, "the config guessed from the table", settings)
 
 
 def workspace_of(config: PipelineConfig, path: Path | None) -> Any:

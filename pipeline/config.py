@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -173,10 +173,8 @@ class PipelineConfig(Options):
             if self.text != TextOptions():
                 yield "`text` is of no use with `model.encoder: bert`: a preset brings its own word pieces."
         elif self.model.hidden_dim % self.model.num_heads:
-            yield (
-                f"`model.hidden_dim` must be a multiple of `model.num_heads`. "
-                f"Received: {self.model.hidden_dim} and {self.model.num_heads}."
-            )
+            received = f"{self.model.hidden_dim} and {self.model.num_heads}"
+            yield f"`model.hidden_dim` must be a multiple of `model.num_heads`. Received: {received}."
         if isinstance(self.model, ModelOptions):  # how many a BERT has is known once its preset is read
             try:
                 self.explain.places(self.model.num_layers)
@@ -196,7 +194,6 @@ class PipelineConfig(Options):
             for name in [each] if isinstance(each, str) else each:
                 if name not in self.features and name not in self.heads:
                     yield f"`evaluation`: a slice or column of its gates is not there. Received: {name!r}."
-
         for name, gate in self.evaluation.gates.items():
             if gate.slices is not None and not self.evaluation.slices:
                 yield f"`evaluation.gates.{name}.slices` has nothing to judge: name features in `evaluation.slices`."
@@ -319,8 +316,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except FileNotFoundError:
         raise ConfigError(
-            f"There is no config file {path}. `attention init TABLE --label COLUMN` writes one; "
-            f"presets are {', '.join(presets.names())}."
+            f"There is no config file {path}. `attention init TABLE --label COLUMN` writes one; presets are "
+            f"{', '.join(presets.names())}."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config file {path} cannot be read: {error}.") from None
@@ -361,26 +358,25 @@ def override(raw: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     return result
 
 
-def parse(raw: dict[str, Any], source: str = "the config") -> PipelineConfig:
-    """Validates a raw config.
+def parse(raw: dict[str, Any], source: str = "the config", settings: Sequence[str] = ()) -> PipelineConfig:
+    """Overrides and validates a raw config.
 
     Raises:
         ConfigError: one line for every fault.
     """
+    if settings:  # without their values, which may be secrets
+        source += f" with --set {', '.join(setting.partition('=')[0] for setting in settings)}"
     try:
-        return PipelineConfig.model_validate(raw)
+        return PipelineConfig.model_validate(override(raw, settings))
     except ValidationError as error:
         lines = [line for fault in error.errors() for line in describe(fault, _settings)]
-        number = f"{len(lines)} faults" if len(lines) > 1 else "1 fault"
-        raise ConfigError("\n".join([f"{source} has {number}:", *(f"  {line}" for line in lines)])) from None
+        title = f"{source} has {len(lines)} fault{'s' if len(lines) > 1 else ''}:"
+        raise ConfigError("\n".join([title, *(f"  {line}" for line in lines)])) from None
 
 
-def load(path: Path, settings: Iterable[str] = ()) -> PipelineConfig:
+def load(path: Path, settings: Sequence[str] = ()) -> PipelineConfig:
     """Reads, overrides and validates a config file."""
-    settings = list(settings)
-    raw = override(read_yaml(path), settings)
-    paths = ", ".join(setting.partition("=")[0] for setting in settings)  # a value may be a secret
-    return parse(raw, f"{path} with --set {paths}" if settings else str(path))
+    return parse(read_yaml(path), str(path), settings)
 
 
 def _settings() -> Iterable[str]:

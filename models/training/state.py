@@ -5,7 +5,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -63,7 +63,7 @@ class TrainingState:
         """Gives the model the weights of its best epoch, in the process that writes."""
         if self._writes and self.best_epoch != self.epoch - 1:
             with _load(self._best_file()) as arrays:
-                _assign(self._model.weights, arrays, "weight")
+                _assign(self._model.weights, _group(arrays, "weight"))
 
     def save(self) -> None:
         """Writes the checkpoint; a kill at any time leaves the last complete one."""
@@ -87,8 +87,8 @@ class TrainingState:
             return False
         with _load(self._path) as arrays:
             for name, variables in self._variables().items():
-                _assign(variables, arrays, name)
-            self._metrics = [arrays[f"metric_{i}"] for i in range(len(self._model.metrics_variables))]
+                _assign(variables, _group(arrays, name))
+            self._metrics = list(_group(arrays, "metric"))
             progress = json.loads(str(arrays["progress_0"]))
         self.epoch, self.step, self.curve = progress["epoch"], progress["step"], progress["curve"]
         return True
@@ -96,8 +96,7 @@ class TrainingState:
     def resume_metrics(self) -> None:
         """Takes up the running metrics of an epoch that was cut short; to be called after Keras has reset them."""
         if self.step:
-            for variable, array in zip(self._model.metrics_variables, self._metrics, strict=True):
-                variable.assign(array)
+            _assign(self._model.metrics_variables, self._metrics)
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {"variable": self._model.variables, "optimizer": self._model.optimizer.variables}
@@ -121,7 +120,7 @@ class _Stream(io.RawIOBase):
         return len(data)
 
 
-def _save(path: str, groups: Mapping[str, Sequence[Any]]) -> None:
+def _save(path: str, groups: Mapping[str, Iterable[Any]]) -> None:
     """As `np.savez` does, which holds all arrays at once; what stands at `path` is whole at any time."""
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(f"{path}.tmp", "wb") as file, zipfile.ZipFile(_Stream(file), "w") as archive:
@@ -138,6 +137,12 @@ def _load(path: str) -> Iterator[Any]:
         yield np.load(file)
 
 
-def _assign(variables: Sequence[keras.Variable], arrays: Any, name: str) -> None:
-    for i, variable in enumerate(variables):
-        variable.assign(arrays[f"{name}_{i}"])
+def _group(arrays: Any, name: str) -> Iterator[np.ndarray]:
+    """One at a time, as they are asked for."""
+    count = sum(key.rpartition("_")[0] == name for key in arrays.files)
+    return (arrays[f"{name}_{i}"] for i in range(count))
+
+
+def _assign(variables: Iterable[keras.Variable], arrays: Iterable[np.ndarray]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

@@ -8,11 +8,16 @@ import numpy as np
 from models.training.state import TrainingState
 
 
-def test_a_checkpoint_is_written_array_by_array(tmp_path):
-    layers = [keras.layers.Dense(1024) for _ in range(4)]  # 4 MiB each, and twice that of moments
-    network = keras.Sequential([keras.Input((1024,)), *layers])
+def compiled(*layers):
+    network = keras.Sequential(layers)
     network.compile("adam", "mse")
     network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def test_a_checkpoint_is_written_array_by_array(tmp_path):
+    layers = [keras.layers.Dense(1024) for _ in range(4)]  # 4 MiB each, and twice that of moments
+    network = compiled(keras.Input((1024,)), *layers)
     state = TrainingState(network, str(tmp_path))
     tracemalloc.start()
     state.save()
@@ -28,9 +33,7 @@ def test_a_checkpoint_is_written_array_by_array(tmp_path):
 
 
 def test_the_best_weights_lie_on_disk_and_no_others(tmp_path):
-    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-    network.compile("adam", "mse")
-    network.optimizer.build(network.trainable_variables)
+    network = compiled(keras.Input((1,)), keras.layers.Dense(1, use_bias=False))
     state = TrainingState(network, str(tmp_path))
     for weight, loss in ((1.0, 0.5), (2.0, 0.2), (3.0, 0.3)):
         network.set_weights([np.array([[weight]])])
@@ -46,9 +49,7 @@ def test_the_best_weights_lie_on_disk_and_no_others(tmp_path):
 
 
 def test_an_epoch_that_is_made_again_is_the_best_of_this_training(tmp_path):
-    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-    network.compile("adam", "mse")
-    network.optimizer.build(network.trainable_variables)
+    network = compiled(keras.Input((1,)), keras.layers.Dense(1, use_bias=False))
     state = TrainingState(network, str(tmp_path))
     network.set_weights([np.array([[1.0]])])
     state.end_epoch({"val_loss": 0.5})
